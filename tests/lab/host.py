@@ -1,0 +1,199 @@
+"""One host of the lab, seen from the engine: run as root, write files, switch its GPUs."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import shlex
+import socket
+import tarfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+
+from docker.errors import NotFound
+
+from tests.lab import gpus as cards
+from tests.lab.engine import connect
+from tests.lab.places import STANDINS
+
+LAB = "/var/lib/gpuhost-lab"
+BOOT_TIMEOUT = 60.0
+
+
+class HostError(Exception):
+    """A host of the lab did not do what it was told."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a command left: exit status and both streams."""
+
+    rc: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class LabHost:
+    """A host as `lab.json` names it."""
+
+    name: str
+    address: str
+    user: str
+    os: str
+
+    @property
+    def number(self) -> int:
+        """2 for lab-2."""
+        return int(self.name.rpartition("-")[2])
+
+    @property
+    def container(self) -> str:
+        """The container's name on the outer engine."""
+        return self.name
+
+    @property
+    def volume(self) -> str:
+        """The volume that holds the host's /var/lib/docker."""
+        return f"gpuhost-lab-{self.name}-docker"
+
+    def to_json(self) -> dict[str, str]:
+        """The host's entry in lab.json."""
+        return {**asdict(self), "container": self.container}
+
+    def run(self, command: str, check: bool = False) -> Completed:
+        """Run a shell command as root through the engine, not over SSH."""
+        api = connect().api
+        order = ["/bin/sh", "-c", command]
+        try:
+            execution = api.exec_create(self.container, order)["Id"]
+        except NotFound as error:
+            raise HostError(f"{self.name}: no such host: run python -m tests.lab up") from error
+        out, err = api.exec_start(execution, demux=True)
+        rc = api.exec_inspect(execution)["ExitCode"]
+        done = Completed(
+            rc, (out or b"").decode("utf-8", "replace"), (err or b"").decode("utf-8", "replace")
+        )
+        if check and done.rc:
+            raise HostError(f"{self.name}: {command!r}: rc {done.rc}: {done.err.strip()!r}")
+        return done
+
+    def write(
+        self, path: str, content: bytes | str, mode: int = 0o644, owner: str = "root"
+    ) -> None:
+        """Put a file anywhere on the host, folders included, owned by `owner`."""
+        name = secrets.token_hex(6)
+        self.put({f"{LAB}/incoming/{name}": (content, mode)})
+        source, target = f"{LAB}/incoming/{name}", shlex.quote(path)
+        folder = shlex.quote(str(PurePosixPath(path).parent))
+        move = f"mkdir -p {folder} && chown {shlex.quote(owner)}: {source}"
+        self.run(f"{move} && mv -fT {source} {target}", check=True)
+
+    def put(self, files: dict[str, tuple[bytes | str, int]]) -> None:
+        """Put files straight into the container's file system, even before it starts."""
+        container = connect().containers.get(self.container)
+        container.put_archive("/", _tar(files))
+
+    def set_gpus(
+        self,
+        gpus: Sequence[cards.Gpu],
+        driver: str | bool | None = True,
+        loaded: str | None = None,
+        mode: str = "ok",
+        module: str = "",
+    ) -> None:
+        """Change cards and driver at once: `driver` True is the lab's usual version, a string
+        another one, False or None no driver; `module` e.g. 'nouveau' holds the cards instead.
+        """
+        self.put(hardware_files(self.number, gpus, driver, loaded, mode, module))
+        if not driver:
+            self.run("rm -f /usr/bin/nvidia-smi", check=True)
+        self.run(f"sh {LAB}/hardware", check=True)
+
+    def set_mode(self, mode: str) -> None:
+        """Switch how the GPUs fail, or back with 'ok'."""
+        if mode not in cards.MODES:
+            known = ", ".join(cards.MODES)
+            raise HostError(f"{self.name}: mode: unknown, got {mode!r}, write one of {known}")
+        change = f"sed -i 's/^mode=.*/mode={mode}/' {LAB}/gpus.table"
+        self.run(f"{change} && sh {LAB}/hardware", check=True)
+
+    def reboot(self) -> None:
+        """Restart the host and wait until it can be logged in to."""
+        connect().containers.get(self.container).restart(timeout=20)
+        self.settle()
+
+    def destroy(self) -> None:
+        """Remove the host with everything its engine held."""
+        client = connect()
+        for remove in (
+            lambda: client.containers.get(self.container).remove(force=True, v=True),
+            lambda: client.volumes.get(self.volume).remove(force=True),
+        ):
+            try:
+                remove()
+            except NotFound:
+                continue
+
+    def settle(self) -> None:
+        """Wait until systemd has booted and sshd answers on the published address."""
+        deadline = time.monotonic() + BOOT_TIMEOUT
+        state = ""
+        while time.monotonic() < deadline:
+            state = self.run("timeout 30 systemctl is-system-running --wait").out.strip()
+            if state in ("running", "degraded") and _greets(self.address):
+                return
+            time.sleep(0.1)
+        raise HostError(f"{self.name}: did not boot in {BOOT_TIMEOUT:.0f} s: state {state!r}")
+
+    def host_key(self) -> str:
+        """The public part of the host's SSH key, read through the engine."""
+        path = "/etc/ssh/ssh_host_ed25519_key.pub"
+        return " ".join(self.run(f"cat {path}", check=True).out.split()[:2])
+
+
+def hardware_files(
+    number: int,
+    gpus: Sequence[cards.Gpu],
+    driver: str | bool | None,
+    loaded: str | None = None,
+    mode: str = "ok",
+    module: str = "",
+) -> dict[str, tuple[bytes | str, int]]:
+    """The GPU table of a host and, with a driver, its nvidia-smi."""
+    version = cards.DRIVER if driver is True else driver or None
+    text = cards.table(number, gpus, version, loaded, mode, module)
+    files: dict[str, tuple[bytes | str, int]] = {f"{LAB}/gpus.table": (text, 0o644)}
+    if version:
+        files["/usr/bin/nvidia-smi"] = ((STANDINS / "nvidia-smi").read_bytes(), 0o755)
+    return files
+
+
+def _greets(address: str) -> bool:
+    try:
+        with socket.create_connection((address, 22), timeout=2) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def _tar(files: dict[str, tuple[bytes | str, int]]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for folder in _folders(files):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(entry)
+        for path, (content, mode) in files.items():
+            data = content.encode() if isinstance(content, str) else content
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.size, entry.mode, entry.mtime = len(data), mode, int(time.time())
+            archive.addfile(entry, io.BytesIO(data))
+    return stream.getvalue()
+
+
+def _folders(files: Iterable[str]) -> list[str]:
+    below = {f"{LAB.lstrip('/')}", f"{LAB.lstrip('/')}/incoming"}
+    return sorted(below) if any(path.startswith(LAB) for path in files) else []
