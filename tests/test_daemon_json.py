@@ -294,7 +294,7 @@ WANTED = {
 def validate(tmp_path: Path, content: str) -> subprocess.CompletedProcess[str]:
     file = tmp_path / "daemon.json"
     file.write_text(content)
-    command = [trixie_dockerd(), "--validate", "--config-file", file]
+    command = [str(trixie_dockerd()), "--validate", "--config-file", str(file)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
