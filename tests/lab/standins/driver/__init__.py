@@ -1,7 +1,7 @@
 """Stand-ins for Debian's packaged NVIDIA driver: installed now, loaded at the next boot.
 
 Until then ``nvidia-smi`` says that it cannot reach the driver, or, when another version is still
-loaded, that driver and library do not match.
+loaded, that driver and library do not match. The lab's boot script loads it, as a kernel would.
 """
 
 from __future__ import annotations
@@ -51,18 +51,12 @@ def packages(version: str = VERSION) -> list[Package]:
 def _kernel(version: str) -> Package:
     upstream = version.split("-")[0]
     values = {"@DRIVER@": upstream, "@CUDA@": CUDA_OF_BRANCH[upstream.split(".")[0]]}
-    load = "/usr/lib/gpuhost-lab/load-driver"
-    unit = "/usr/lib/systemd/system/gpuhost-lab-driver.service"
     return Package(
         "nvidia-kernel-dkms",
         version,
         "NVIDIA binary kernel module DKMS source (stand-in)",
         fields={"Provides": f"nvidia-kernel-{upstream}"},
-        files={
-            load: File(_text("load-driver", values), 0o755),
-            unit: File(_text("gpuhost-lab-driver.service", values)),
-        },
-        scripts={name: _text(name, values) for name in ("postinst", "prerm")},
+        scripts={"postinst": _text("postinst", values)},
     )
 
 
