@@ -13,6 +13,7 @@ from pathlib import Path
 import docker
 from docker import DockerClient
 from docker.errors import DockerException
+from docker.models.containers import Container
 
 from tests.lab.machine import need
 from tests.lab.places import cache, write_atomically
@@ -52,6 +53,13 @@ def ensure() -> DockerClient:
         with step(f"engine: dockerd started, log in {_log()}"):
             _start()
             return _answer()
+
+
+def labelled(role: str = "") -> list[Container]:
+    """The lab's containers, running or not; of one role, 'host' or 'service', if given."""
+    label = f"{LABEL}.role={role}" if role else f"{LABEL}=1"
+    found: list[Container] = connect().containers.list(all=True, filters={"label": label})
+    return sorted(found, key=lambda container: str(container.name))
 
 
 def stop() -> None:

@@ -8,7 +8,8 @@ import shlex
 import socket
 import tarfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
@@ -91,10 +92,10 @@ class LabHost:
         move = f"mkdir -p {folder} && chown {shlex.quote(owner)}: {source}"
         self.run(f"{move} && mv -fT {source} {target}", check=True)
 
-    def put(self, files: dict[str, tuple[bytes | str, int]]) -> None:
+    def put(self, files: Mapping[str, tuple[bytes | str, int]]) -> None:
         """Put files straight into the container's file system, even before it starts."""
         container = connect().containers.get(self.container)
-        container.put_archive("/", _tar(files))
+        container.put_archive("/", pack(files))
 
     def set_gpus(
         self,
@@ -128,14 +129,10 @@ class LabHost:
     def destroy(self) -> None:
         """Remove the host with everything its engine held."""
         client = connect()
-        for remove in (
-            lambda: client.containers.get(self.container).remove(force=True, v=True),
-            lambda: client.volumes.get(self.volume).remove(force=True),
-        ):
-            try:
-                remove()
-            except NotFound:
-                continue
+        with suppress(NotFound):
+            client.containers.get(self.container).remove(force=True, v=True)
+        with suppress(NotFound):
+            client.volumes.get(self.volume).remove(force=True)
 
     def settle(self) -> None:
         """Wait until systemd has booted and sshd answers on the published address."""
@@ -179,21 +176,13 @@ def _greets(address: str) -> bool:
         return False
 
 
-def _tar(files: dict[str, tuple[bytes | str, int]]) -> bytes:
+def pack(files: Mapping[str, tuple[bytes | str, int]]) -> bytes:
+    """A tar of these files (path: content and mode), for `put`."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
-        for folder in _folders(files):
-            entry = tarfile.TarInfo(folder)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-            archive.addfile(entry)
         for path, (content, mode) in files.items():
             data = content.encode() if isinstance(content, str) else content
             entry = tarfile.TarInfo(path.lstrip("/"))
             entry.size, entry.mode, entry.mtime = len(data), mode, int(time.time())
             archive.addfile(entry, io.BytesIO(data))
     return stream.getvalue()
-
-
-def _folders(files: Iterable[str]) -> list[str]:
-    below = {f"{LAB.lstrip('/')}", f"{LAB.lstrip('/')}/incoming"}
-    return sorted(below) if any(path.startswith(LAB) for path in files) else []

@@ -62,9 +62,6 @@ def create(host: LabHost, gpus: Sequence[cards.Gpu], driver: str | bool | None) 
         volumes=["/var/lib/docker"],
         stop_signal="SIGRTMIN+3",
         host_config=_host_config(host),
-        networking_config=client.api.create_networking_config(
-            {engine.NETWORK: client.api.create_endpoint_config()}
-        ),
     )
     host.put({**_files(host), **hardware_files(host.number, gpus, driver)})
     client.api.start(host.container)

@@ -55,12 +55,12 @@ class Lab:
         """Bring up engine, services and that many hosts; what is there already stays."""
         with _alone("up"):
             client = engine.ensure()
-            identity.ensure()
+            who = identity.ensure()
             wanted = [default_host(number) for number in range(1, hosts + 1)]
             _network()
             roots.ensure(client, sorted({host.os for host in wanted} | {"services"}))
             with ThreadPoolExecutor(3) as pool:
-                serving = pool.submit(services.ensure)
+                serving = pool.submit(services.ensure, who)
                 list(pool.map(_provide, wanted))
             return cls(_save(wanted, serving.result()))
 
@@ -105,8 +105,7 @@ def down(everything: bool = False) -> None:
 
 
 def _remove_hosts(client: Any) -> None:
-    label = {"label": "gpuhost.lab.role=host"}
-    for container in client.containers.list(all=True, filters=label):
+    for container in engine.labelled("host"):
         with step(f"{container.name}: removed"):
             container.remove(force=True, v=True)
     for volume in client.volumes.list(filters={"label": f"{engine.LABEL}=1"}):
@@ -145,12 +144,16 @@ def _save(changed: Iterable[LabHost], served: dict[str, Any] | None = None) -> d
         entries = {entry["name"]: entry for entry in before["hosts"]}
         entries = {name: entry for name, entry in entries.items() if _exists(name)}
         entries |= {host.name: {**host.to_json(), "key": host.host_key()} for host in changed}
-        record = {**before, **(served or {}), "hosts": list(entries.values())}
+        record = {**before, **(served or {}), "hosts": sorted(entries.values(), key=_number)}
         record |= {"known_hosts": str(KNOWN_HOSTS), "key": str(STATE / "id_ed25519")}
         lines = [f"{x['address']} {x['key']}\n" for x in record["hosts"]]
         write_atomically(KNOWN_HOSTS, "".join(lines))
         write_atomically(RECORD, json.dumps(record, indent=2) + "\n")
     return record
+
+
+def _number(entry: dict[str, str]) -> int:
+    return int(entry["name"].rpartition("-")[2])
 
 
 def _exists(name: str) -> bool:

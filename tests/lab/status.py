@@ -24,8 +24,7 @@ def show() -> None:
     pid = engine.ours()
     started = f"started by the lab, pid {pid}" if pid else "not started by the lab"
     console.print(f"engine {client.version()['Version']} at {engine.SOCKET}, {started}")
-    containers = client.containers.list(all=True, filters={"label": f"{engine.LABEL}=1"})
-    console.print(_table(sorted(containers, key=lambda container: str(container.name))))
+    console.print(_table(engine.labelled()))
 
 
 def _table(containers: Iterable[Container]) -> Table:
@@ -48,7 +47,7 @@ def _state(container: Container) -> str:
         return str(container.status)
     if not _is_host(container):
         return "running"
-    return container.exec_run("systemctl is-system-running").output.decode().strip()
+    return _output(container, "systemctl is-system-running").strip()
 
 
 def _address(container: Container) -> str:
@@ -61,10 +60,15 @@ def _address(container: Container) -> str:
 def _gpus(container: Container) -> tuple[str, str]:
     if container.status != "running" or not _is_host(container):
         return "", ""
-    lines = container.exec_run(f"cat {LAB}/gpus.table").output.decode().splitlines()
+    lines = _output(container, f"cat {LAB}/gpus.table").splitlines()
     names = [line.split("|")[2] for line in lines if line.startswith("gpu=")]
     mode = next((line[5:] for line in lines if line.startswith("mode=")), "")
     return ", ".join(name.removeprefix("NVIDIA ") for name in names), mode
+
+
+def _output(container: Container, command: str) -> str:
+    output = container.exec_run(command).output
+    return output.decode("utf-8", "replace") if isinstance(output, bytes) else ""
 
 
 def _is_host(container: Container) -> bool:
