@@ -1,0 +1,74 @@
+"""One function per stage. A stage with nothing to do adds no operation at all."""
+
+from pyinfra.context import ctx_host
+
+from gpuhost import report
+from gpuhost.operations.converge import converge
+from gpuhost.operations.refuse import refuse
+from gpuhost.plan import Stage
+from gpuhost.session import Session, current
+
+
+def observe() -> Session:
+    """Read the host's settings and, in one remote command, the host."""
+    session = current(ctx_host.get())  # type: ignore[no-untyped-call]
+    report.expect(session.host.name)
+    if session.observe():
+        report.seen(session)
+    return session
+
+
+def preflight(session: Session) -> None:
+    """Refuse a host that cannot be served, before anything on it is touched."""
+    if session.plan.refusals:
+        refuse(name="Refuse what cannot be served", session=session)
+
+
+def driver(session: Session) -> None:
+    """Install the NVIDIA driver where there is none and settings allow it."""
+    if session.plan.of(Stage.DRIVER):
+        converge(name="Install the NVIDIA driver", session=session, stage=Stage.DRIVER)
+
+
+def engine(session: Session) -> None:
+    """Install Docker Engine with compose."""
+    if session.plan.of(Stage.ENGINE):
+        converge(name="Install Docker Engine", session=session, stage=Stage.ENGINE)
+
+
+def toolkit(session: Session) -> None:
+    """Install the NVIDIA Container Toolkit, four packages in one version."""
+    if session.plan.of(Stage.TOOLKIT):
+        converge(name="Install the container toolkit", session=session, stage=Stage.TOOLKIT)
+
+
+def gpu_access(session: Session) -> None:
+    """Merge daemon.json and make the CDI spec, so that containers get their GPUs."""
+    if session.plan.of(Stage.DAEMON):
+        converge(name="Give containers their GPUs", session=session, stage=Stage.DAEMON)
+
+
+def gpu_proof(session: Session) -> None:
+    """Prove that a container sees exactly the host's GPUs."""
+    if session.plan.of(Stage.PROOF):
+        converge(name="Prove the GPUs in a container", session=session, stage=Stage.PROOF)
+
+
+def image(session: Session) -> None:
+    """Pull the image by its digest."""
+    if session.plan.of(Stage.IMAGE):
+        converge(name="Pull the image", session=session, stage=Stage.IMAGE)
+
+
+def instances(session: Session) -> None:
+    """Start every instance and run its gates."""
+    if session.plan.of(Stage.INSTANCE):
+        converge(name="Start and prove the WebUI", session=session, stage=Stage.INSTANCE)
+
+
+def table(session: Session) -> None:
+    """Look once more at what was changed, for the table at the end."""
+    if session.plan.steps and not session.plan.refusals:
+        from gpuhost.operations.look import look
+
+        look(name="Look at the result", session=session)

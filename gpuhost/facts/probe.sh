@@ -1,0 +1,153 @@
+export LC_ALL=C TZ=UTC PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+work=$(mktemp -d) || exit 1
+trap "rm -rf $work" EXIT
+
+bound() { timeout -k 1 "$@"; }
+
+part() {
+  section=$1; shift
+  "$@" >"$work/$section.out" 2>"$work/$section.err" </dev/null
+  echo $? >"$work/$section.rc"
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+system() {
+  uname -m; uname -r; cat /proc/1/comm; date +%s.%N
+  [ -e /run/reboot-required ] || [ -e /var/run/reboot-required ] && echo reboot-required || echo -
+  cat /etc/os-release
+}
+
+pci() {
+  for device in /sys/bus/pci/devices/*; do
+    [ "$(cat "$device/vendor" 2>/dev/null)" = 0x10de ] || continue
+    case $(cat "$device/class") in 0x0300*|0x0302*) ;; *) continue ;; esac
+    driver=$(readlink "$device/driver" 2>/dev/null)
+    printf "%s %s %s\n" "${device##*/}" "$(cat "$device/device")" "${driver##*/}"
+  done
+}
+
+special() {
+  [ -e /dev/dxg ] || [ -e /usr/lib/wsl/lib/nvidia-smi ] && echo wsl
+  [ -e /etc/nv_tegra_release ] && echo jetson
+  grep -qs "nvidia,tegra" /proc/device-tree/compatible && echo jetson
+  [ -e /sys/module/nouveau ] && echo nouveau
+  [ -e /usr/bin/nvidia-uninstall ] && echo runfile
+  have nvidia-smi && echo smi
+  sed -n "s/^NVRM version:.*Kernel Module[^0-9]*\([0-9.]*\).*/loaded \1/p" /proc/driver/nvidia/version 2>/dev/null
+  have mokutil && mokutil --sb-state 2>/dev/null | grep -q enabled && echo secure-boot
+  :
+}
+
+packages() {
+  if have dpkg-query; then
+    dpkg-query -W -f "\${Package} \${Version} \${db:Status-Abbrev}\n" "docker*" containerd containerd.io runc podman-docker "nvidia-container-*" "libnvidia-container*" nvidia-driver nvidia-docker2 2>/dev/null
+  elif have rpm; then
+    rpm -qa --qf "%{NAME} %{VERSION}-%{RELEASE} ii\n" "docker*" containerd containerd.io runc podman-docker "nvidia-container-*" "libnvidia-container*" "nvidia-driver*" "moby-engine*"
+  fi
+  :
+}
+
+sources() {
+  for word in $SOURCE_WORDS; do
+    bound 5 grep -lsF "$word" /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources /etc/yum.repos.d/*.repo /etc/zypp/repos.d/*.repo | sed "s|^|$word |"
+  done
+  :
+}
+
+files() {
+  for path in $FILES; do
+    if [ -L "$path" ]; then kind=symlink
+    elif [ -f "$path" ]; then kind=file
+    elif [ -d "$path" ]; then kind=directory
+    elif [ -e "$path" ]; then kind=other
+    else continue; fi
+    printf "%s %s %s\n" "$kind" "$(stat -c "%a %u:%g" "$path")" "$path"
+  done
+  :
+}
+
+contents() {
+  for path in $CONTENTS; do
+    [ -f "$path" ] && printf "%s %s\n" "$path" "$(base64 -w0 "$path")"
+  done
+  :
+}
+
+engine() {
+  path=$(command -v docker) && printf "cli %s\n" "$(readlink -f "$path")"
+  have docker && bound 15 docker --version 2>/dev/null | sed "s/^/version /"
+  [ -e /snap/bin/docker ] && echo snap
+  [ -S /var/run/docker.sock ] && echo socket
+  since=$(systemctl show docker.service -p ActiveEnterTimestamp --value 2>/dev/null)
+  [ -n "$since" ] && date -d "$since" "+started %s"
+  systemctl show docker.service -p ActiveState -p ExecStart 2>/dev/null
+  :
+}
+
+compose() { bound 15 docker compose version --short; }
+
+hooks() {
+  for name in nvidia-container-runtime-hook nvidia-cdi-hook; do
+    path=$(command -v $name) && printf "hook %s\n" "$(stat -L -c %Z "$path")"
+  done
+  have nvidia-ctk && bound 15 nvidia-ctk cdi list 2>/dev/null | sed "s/^/device /"
+  cat /var/run/cdi/nvidia.yaml /etc/cdi/nvidia.yaml 2>/dev/null | sed -n "s/.*--host-driver-version=\([0-9.]*\).*/driver \1/p; s/.*libcuda\.so\.\([0-9][0-9.]*\).*/driver \1/p" | sort -u
+  systemctl is-enabled nvidia-cdi-refresh.path 2>/dev/null | sed "s/^/refresh /"
+  :
+}
+
+containers() {
+  ours=$(bound 15 docker ps -aq --no-trunc --filter label=org.gpuhost.instance)
+  [ -n "$CONTAINERS$ours" ] || return 0
+  bound 15 docker container inspect --format "{\"name\":{{json .Name}},\"status\":{{json .State.Status}},\"health\":{{if .State.Health}}{{json .State.Health.Status}}{{else}}\"\"{{end}},\"image\":{{json .Config.Image}},\"labels\":{{json .Config.Labels}},\"exit\":{{.State.ExitCode}},\"error\":{{json .State.Error}}}" $CONTAINERS $ours 2>/dev/null
+  for name in $(bound 15 docker ps --filter label=org.gpuhost.instance --format "{{.Names}}"); do
+    seen=$(bound 20 docker exec "$name" nvidia-smi -L 2>&1); code=$?
+    printf "%s\n" "$seen" | sed "s/^/gpu $name $code /"
+  done
+  :
+}
+
+images() {
+  for repository in $REPOSITORIES; do
+    bound 15 docker image ls --digests --no-trunc --format "{{.Repository}}@{{.Digest}}" "$repository" 2>/dev/null
+  done
+  :
+}
+
+disks() {
+  root=$(sed -n "s/.*\"data-root\"[^\"]*\"\([^\"]*\)\".*/\1/p" /etc/docker/daemon.json 2>/dev/null)
+  for path in $DISKS $root; do
+    near=$path
+    while [ ! -e "$near" ]; do near=$(dirname "$near"); done
+    printf "%s %s\n" "$path" "$(df -PB1 "$near" | awk "NR == 2 { print \$6, \$4, \$2 }")"
+  done
+}
+
+ports() { awk "\$4 == \"0A\" { print \$2 }" /proc/net/tcp /proc/net/tcp6 2>/dev/null; :; }
+
+units() { systemctl list-units --no-legend --plain --state=activating,active "gpuhost-job-*" 2>/dev/null | awk "{ print \$1 }"; :; }
+
+smi_query="index,uuid,name,driver_version,compute_cap,memory.total,mig.mode.current"
+
+if have nvidia-smi; then
+  part smi bound 20 nvidia-smi --query-gpu=$smi_query --format=csv,noheader,nounits &
+  part listing bound 20 nvidia-smi -L &
+fi
+if have docker; then
+  part info bound 15 docker info --format "{{json .}}" &
+  part compose compose &
+  part containers containers &
+  part images images &
+fi
+part hooks hooks &
+part engine engine &
+for name in system pci special packages sources files contents disks ports units; do part $name $name; done
+[ -n "$FILES" ] && part sums bound 20 sha256sum $FILES
+wait
+cd "$work" && for file in *.rc; do
+  name=${file%.rc}
+  echo "@ $name $(cat "$file")"
+  awk "{ print \"| \" \$0 }" "$name.out"
+  awk "{ print \"! \" \$0 }" "$name.err"
+done

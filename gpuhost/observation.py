@@ -1,0 +1,49 @@
+"""What to ask a host so that its plan can be made: the arguments of the one fact."""
+
+from typing import TypedDict
+
+from gpuhost.planning import daemon, driver, engine, instance, proof, toolkit
+from gpuhost.planning.image import familiar, repository
+from gpuhost.planning.registry_login import CLIENT, registry_of
+from gpuhost.release import LIBRARY, compose_path, container_name, login_path, proven_path
+from gpuhost.settings import Settings
+
+
+class Questions(TypedDict):
+    """Arguments of `facts.host_state.HostState`."""
+
+    files: list[str]
+    contents: list[str]
+    disks: list[str]
+    source_words: list[str]
+    containers: list[str]
+    repositories: list[str]
+
+
+def questions(settings: Settings) -> Questions:
+    """Every path, container and repository that planning looks at."""
+    names = [one.name for one in settings.webui_instances]
+    storages = [settings.storage_of(one) for one in settings.webui_instances]
+    contents = [engine.KEY, toolkit.KEY, daemon.PATH, proof.RECORD, *map(proven_path, names)]
+    registry = registry_of(settings.image_reference)
+    files = [
+        *(engine.SOURCE, toolkit.SOURCE, toolkit.PREFERENCES, driver.SOURCE, daemon.DROP_IN),
+        *(f"{CLIENT}/config.json", f"/etc/docker/certs.d/{registry}/ca.crt"),
+        *(instance.GATES_PROGRAM, f"{LIBRARY}/inside/sitecustomize.py"),
+        *map(compose_path, names),
+        *map(login_path, names),
+        *storages,
+        *contents,
+    ]
+    images = (settings.image_reference, settings.toolkit_probe_image)
+    return Questions(
+        files=files,
+        contents=contents,
+        disks=["/var/lib/docker", *storages],
+        source_words=[
+            engine.source_words(settings.engine_apt_url),
+            engine.source_words(settings.toolkit_apt_url),
+        ],
+        containers=[container_name(name) for name in names],
+        repositories=sorted({familiar(repository(image)) for image in images}),
+    )

@@ -1,0 +1,1 @@
+"""How steps are carried out: actions in, pyinfra commands out."""

@@ -1,0 +1,136 @@
+"""The container engine, the toolkit and the instances' containers."""
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+from gpuhost.parsing.sections import Section, Sections
+from gpuhost.state import Container, Engine, Toolkit
+
+
+def engine(parts: Sections) -> Engine:
+    """The engine as `docker info`, the package database and its unit describe it."""
+    facts = parts["engine"].out
+    provider = _provider(parts)
+    if not provider:
+        return Engine()
+    version = next((line for line in facts if line.startswith("version ")), "")
+    number = re.search(r"version v?([0-9][0-9A-Za-z.+~-]*)", version)
+    info, detail = _info(parts.get("info"))
+    return Engine(
+        provider=_refined(provider, info),
+        version=info.get("ServerVersion") or (number.group(1).rstrip(",") if number else ""),
+        running=bool(info),
+        detail=detail,
+        compose=_compose(parts.get("compose")),
+        live_restore=bool(info.get("LiveRestoreEnabled")),
+        swarm=(info.get("Swarm") or {}).get("LocalNodeState", "inactive") == "active",
+        cgroup_driver=info.get("CgroupDriver", ""),
+        runtimes=tuple(sorted(info.get("Runtimes") or {})),
+        default_runtime=info.get("DefaultRuntime", ""),
+        cdi_dirs=tuple(info.get("CDISpecDirs") or ()),
+        mirrors=tuple((info.get("RegistryConfig") or {}).get("Mirrors") or ()),
+        data_root=info.get("DockerRootDir") or "/var/lib/docker",
+        containers_running=info.get("ContainersRunning", 0),
+        started=_started(facts),
+        unit_command=next((line for line in facts if line.startswith("ExecStart=")), ""),
+    )
+
+
+def toolkit(parts: Sections) -> Toolkit:
+    """What of the toolkit dockerd and containers meet."""
+    rows = [line.split(" ", 1) for line in parts["hooks"].out if " " in line]
+    return Toolkit(
+        cdi_devices=tuple(value for key, value in rows if key == "device"),
+        cdi_driver=next((value for key, value in rows if key == "driver"), ""),
+        hooks_changed=max((float(value) for key, value in rows if key == "hook"), default=0),
+        refresh_unit=["refresh", "enabled"] in rows,
+    )
+
+
+def container_map(parts: Sections) -> dict[str, Container]:
+    """The instances' containers, by name."""
+    found: dict[str, Container] = {}
+    seen: dict[str, list[str]] = {}
+    for line in parts["containers"].out if "containers" in parts else ():
+        if line.startswith("{"):
+            container = _container(json.loads(line))
+            found[container.name] = container
+        elif line.startswith("gpu "):
+            _, name, said = line.split(" ", 2)
+            seen.setdefault(name, []).append(said)
+    return {name: _with_gpus(container, seen.get(name)) for name, container in found.items()}
+
+
+def _container(fields: dict[str, Any]) -> Container:
+    return Container(
+        name=fields["name"].removeprefix("/"),
+        status=fields["status"],
+        health=fields["health"],
+        image=fields["image"],
+        labels=fields["labels"] or {},
+        exit_code=fields["exit"],
+        error=fields["error"],
+        gpus_seen=None,
+    )
+
+
+def _with_gpus(container: Container, lines: list[str] | None) -> Container:
+    if not lines:
+        return container
+    rc = lines[0].split(" ", 1)[0]
+    said = tuple(line.split(" ", 1)[1] for line in lines if " " in line)
+    if rc == "0":
+        return replace(container, gpus_seen=said)
+    return replace(container, gpu_error=said[0] if said else f"exit code {rc}")
+
+
+def _provider(parts: Sections) -> str:
+    facts, packages = parts["engine"].out, {row.split()[0] for row in _installed(parts)}
+    binary = next((line.split(" ", 1)[1] for line in facts if line.startswith("cli ")), "")
+    version = next((line for line in facts if line.startswith("version ")), "").lower()
+    if "/snap/" in binary or (not binary and "snap" in facts):
+        return "snap"
+    if "podman" in version or "podman-docker" in packages:
+        return "podman-docker"
+    for package, provider in (
+        ("docker-ce", "docker-ce"),
+        ("docker.io", "docker.io"),
+        ("moby-engine", "moby"),
+        ("docker", "moby"),
+    ):
+        if package in packages:
+            return provider
+    return "unpackaged" if binary else ""
+
+
+def _installed(parts: Sections) -> list[str]:
+    return [line for line in parts["packages"].out if len(line.split()) == 3 and " ii" in line]
+
+
+def _refined(provider: str, info: dict[str, Any]) -> str:
+    if "Docker Desktop" in info.get("OperatingSystem", ""):
+        return "desktop"
+    if any("rootless" in option for option in info.get("SecurityOptions") or ()):
+        return "rootless"
+    return provider
+
+
+def _info(section: Section | None) -> tuple[dict[str, Any], str]:
+    if section is None:
+        return {}, "there is no docker command"
+    if section.rc:
+        return {}, (section.err or section.out or (f"exit code {section.rc}",))[0]
+    info: dict[str, Any] = json.loads("".join(section.out))
+    return info, ""
+
+
+def _compose(section: Section | None) -> str:
+    return section.out[0].removeprefix("v") if section and not section.rc and section.out else ""
+
+
+def _started(facts: tuple[str, ...]) -> float:
+    active = "ActiveState=active" in facts
+    started = next((line.split()[1] for line in facts if line.startswith("started ")), "0")
+    return float(started) if active else 0

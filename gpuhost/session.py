@@ -1,0 +1,71 @@
+"""One run on one host: its settings, what was observed, what is planned.
+
+This is the only module that reads `host.data`.
+"""
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from pyinfra.api.host import Host
+
+from gpuhost import secrets, settings
+from gpuhost.facts.host_state import HostState
+from gpuhost.observation import questions
+from gpuhost.plan import Plan
+from gpuhost.planning import plan
+from gpuhost.planning.view import View
+from gpuhost.resolving import Resolver
+from gpuhost.secrets import Secrets
+from gpuhost.settings import Settings
+from gpuhost.state import HostState as State
+
+
+@dataclass
+class Session:
+    """What the stages of one host share during a run."""
+
+    host: Host
+    settings: Settings
+    secrets: Secrets
+    resolver: Resolver
+    state: State | None = field(default=None, repr=False)
+    plan: Plan = field(default_factory=Plan, repr=False)
+
+    @property
+    def view(self) -> View:
+        """What planning looks at, as last observed."""
+        if self.state is None:
+            raise RuntimeError(f"{self.host.name}: nothing was observed yet")
+        return View(self.state, self.settings, self.resolver.lock, self.secrets)
+
+    def observe(self) -> bool:
+        """Read the host once and plan; False when the host could not be read."""
+        self.state = self.host.get_fact(HostState, **questions(self.settings))
+        if self.state is None:
+            return False
+        platform = f"linux/{self.state.system.deb_arch}"
+        lock = self.resolver.resolve(self.settings, self.secrets, platform)
+        self.plan = plan(self.state, self.settings, lock, self.secrets)
+        return True
+
+    def keep_lock(self) -> None:
+        """Let the inventory's lock remember what this host has proven."""
+        self.resolver.keep(self.settings, self.view.platform)
+
+
+def current(host: Host) -> Session:
+    """The session of a host: settings read, nothing observed yet."""
+    data = {name: host.data.get(name) for name in Settings.model_fields if name in _keys(host)}
+    checked = settings.read(data)
+    path = getattr(host.state, "gpuhost_lock", None)
+    return Session(host, checked, secrets.read(checked), _resolver(path))
+
+
+@cache
+def _resolver(path: Path | None) -> Resolver:
+    return Resolver(path)
+
+
+def _keys(host: Host) -> frozenset[str]:
+    return frozenset(dict(host.data.dict()))

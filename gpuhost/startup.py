@@ -1,0 +1,111 @@
+"""What pyinfra must do differently from its first moment on; `config.py` calls these."""
+
+import functools
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import ValidationError
+from pyinfra.api.connectors import get_all_connectors
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.state import State
+from pyinfra.connectors.ssh import SSHConnector, connector_data_meta
+
+from gpuhost import secrets, settings
+from gpuhost.complaints import by_host, complaints, unknown_keys
+
+RUN_KEYS = frozenset({"format"})
+"""`--data` keys that steer a run, not a host."""
+
+
+class BadSettings(PyinfraError):
+    """Settings that stop the run before any host is contacted."""
+
+
+def check_settings_before_connecting() -> None:
+    """Make pyinfra refuse bad settings of any host before it connects to the first."""
+    original = State.init
+
+    @functools.wraps(original)
+    def init(self: State, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        check(self)
+        self.gpuhost_lock = lock_path()  # type: ignore[attr-defined]
+
+    State.init = init  # type: ignore[method-assign]
+
+
+def check(state: State) -> None:
+    """:raises BadSettings: with every mistake of every host, a line each"""
+    known = pyinfra_keys() | RUN_KEYS
+    found = {host.name: _complaints(dict(host.data.dict()), known) for host in state.inventory}
+    if lines := by_host(found):
+        raise BadSettings("\n    " + "\n    ".join(lines))
+
+
+def lock_path() -> Path | None:
+    """`NAME.lock.yaml` beside the inventory file; None for hosts named on the command line."""
+    context = click.get_current_context(silent=True)
+    inventory = Path(str(context.params.get("inventory", ""))) if context else Path()
+    return inventory.with_suffix(".lock.yaml").resolve() if inventory.suffix == ".py" else None
+
+
+@functools.cache
+def pyinfra_keys() -> frozenset[str]:
+    """Host data that pyinfra's own connectors read."""
+    return frozenset(
+        key for connector in get_all_connectors().values() for key in connector.data_meta
+    )
+
+
+def _complaints(data: dict[str, Any], known: frozenset[str]) -> list[str]:
+    strangers = unknown_keys(data, known)
+    mine = {key: value for key, value in data.items() if key in settings.Settings.model_fields}
+    try:
+        secrets.read(settings.read(mine))
+    except ValidationError as error:
+        return [*strangers, *complaints(error)]
+    except secrets.SecretError as error:
+        return [*strangers, *str(error).splitlines()]
+    return strangers
+
+
+def send_small_packets_at_once() -> None:
+    """Set TCP_NODELAY on SSH sockets: without it every command on a LAN waits 40 ms.
+
+    A connection through a ProxyJump has a channel for a socket and is left alone.
+    """
+    original = SSHConnector._connect
+
+    @functools.wraps(original)
+    def connect(self: SSHConnector) -> None:
+        original(self)
+        transport = self.client.get_transport() if self.client else None
+        if transport and isinstance(transport.sock, socket.socket):
+            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    SSHConnector._connect = connect  # type: ignore[method-assign]
+
+
+def check_host_keys_strictly() -> None:
+    """Refuse hosts whose key is not in known_hosts, unless host data says otherwise."""
+    connector_data_meta["ssh_strict_host_key_checking"].default = "yes"
+
+
+def ask_only_on_a_terminal() -> None:
+    """Without a terminal there is nobody to press enter: say so instead of crashing."""
+    from pyinfra_cli import cli
+
+    original: Callable[[str], bool] = cli._do_confirm
+
+    @functools.wraps(original)
+    def confirm(message: str) -> bool:
+        if sys.stdin.isatty():
+            return original(message)
+        click.echo(f"--> {message}: there is no terminal to ask on, run again with -y", err=True)
+        return False
+
+    cli._do_confirm = confirm
