@@ -15,6 +15,7 @@ class Stage(Enum):
     ENGINE = "engine"
     TOOLKIT = "toolkit"
     DAEMON = "daemon.json"
+    REGISTRY = "registry"
     PROOF = "gpu proof"
     IMAGE = "image"
     INSTANCE = "instance"

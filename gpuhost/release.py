@@ -21,6 +21,10 @@ LIBRARY = "/usr/local/lib/gpuhost"
 MOUNTED = "/opt/gpuhost"
 PORT = 7860
 """Where the WebUI listens inside its container."""
+HEALTH_PROBE = (
+    f"import urllib.request as r; r.urlopen('http://127.0.0.1:{PORT}/internal/ping', timeout=5)"
+)
+"""The image has Python and need not have curl."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,11 @@ class Release:
         words += [f"--volume={host}:{inner}" for host, inner in self.volumes.items()]
         words += [f"--env={name}={value}" for name, value in self.environment.items()]
         words += ["--shm-size", self.settings.webui_shm_size, "--stop-signal", "SIGTERM"]
+        words += ["--stop-timeout", str(self.settings.webui_stop_timeout)]
         words += ["--security-opt", "no-new-privileges:true"]
+        words += ["--health-cmd", shlex.join(["python3", "-c", HEALTH_PROBE])]
+        words += ["--health-interval", "5s", "--health-timeout", "10s", "--health-retries", "4"]
+        words += ["--health-start-period", f"{self.settings.gate_start_timeout}s"]
         words += ["--log-opt", f"max-size={self.settings.webui_log_size}"]
         words += ["--log-opt", f"max-file={self.settings.webui_log_files}"]
         return [*words, self.image]
@@ -143,6 +151,7 @@ class Release:
             ports=[f"{_bracketed(address)}:{port}:{PORT}"],
             labels={**self.labels, "org.gpuhost.release": release},
             settings=self.settings,
+            probe=HEALTH_PROBE,
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ This is the only module that reads `host.data`.
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pyinfra.api.host import Host
 
@@ -56,8 +57,8 @@ class Session:
 
 def current(host: Host) -> Session:
     """The session of a host: settings read, nothing observed yet."""
-    data = {name: host.data.get(name) for name in Settings.model_fields if name in _keys(host)}
-    checked = settings.read(data)
+    data: dict[str, Any] = dict(host.data.dict())  # type: ignore[no-untyped-call]
+    checked = settings.read({key: data[key] for key in data if key in Settings.model_fields})
     path = getattr(host.state, "gpuhost_lock", None)
     return Session(host, checked, secrets.read(checked), _resolver(path))
 
@@ -65,7 +66,3 @@ def current(host: Host) -> Session:
 @cache
 def _resolver(path: Path | None) -> Resolver:
     return Resolver(path)
-
-
-def _keys(host: Host) -> frozenset[str]:
-    return frozenset(dict(host.data.dict()))

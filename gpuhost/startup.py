@@ -11,6 +11,7 @@ import click
 from pydantic import ValidationError
 from pyinfra.api.connectors import get_all_connectors
 from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host
 from pyinfra.api.state import State
 from pyinfra.connectors.ssh import SSHConnector, connector_data_meta
 
@@ -41,7 +42,7 @@ def check_settings_before_connecting() -> None:
 def check(state: State) -> None:
     """:raises BadSettings: with every mistake of every host, a line each"""
     known = pyinfra_keys() | RUN_KEYS
-    found = {host.name: _complaints(dict(host.data.dict()), known) for host in state.inventory}
+    found = {host.name: _complaints(_data(host), known) for host in state.inventory}
     if lines := by_host(found):
         raise BadSettings("\n    " + "\n    ".join(lines))
 
@@ -56,9 +57,12 @@ def lock_path() -> Path | None:
 @functools.cache
 def pyinfra_keys() -> frozenset[str]:
     """Host data that pyinfra's own connectors read."""
-    return frozenset(
-        key for connector in get_all_connectors().values() for key in connector.data_meta
-    )
+    connectors: dict[str, Any] = get_all_connectors()  # type: ignore[no-untyped-call]
+    return frozenset(key for connector in connectors.values() for key in connector.data_meta)
+
+
+def _data(host: Host) -> dict[str, Any]:
+    return dict(host.data.dict())  # type: ignore[no-untyped-call]
 
 
 def _complaints(data: dict[str, Any], known: frozenset[str]) -> list[str]:

@@ -48,6 +48,12 @@ def gpu_access(session: Session) -> None:
         converge(name="Give containers their GPUs", session=session, stage=Stage.DAEMON)
 
 
+def registry(session: Session) -> None:
+    """Let the engine reach the image's registry: its login and its CA."""
+    if session.plan.of(Stage.REGISTRY):
+        converge(name="Log in at the registry", session=session, stage=Stage.REGISTRY)
+
+
 def gpu_proof(session: Session) -> None:
     """Prove that a container sees exactly the host's GPUs."""
     if session.plan.of(Stage.PROOF):

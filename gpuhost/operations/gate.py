@@ -15,6 +15,8 @@ from gpuhost.release import container_name, proven_path
 from gpuhost.session import Session
 
 LOG_LINES = 15
+HEALTH_LIMIT = 60
+"""Seconds: several intervals of the health check in templates/compose.yaml.j2."""
 
 
 def prove(session: Session, action: ProveInstance, state: State, host: Host) -> None:
@@ -43,6 +45,7 @@ def _job(action: ProveInstance) -> Job:
     script = (
         f"set -e; docker exec -i {container} python3 -u - {gates} <{GATES_PROGRAM}\n"
         f"{_published(*action.published)}\n"
+        f"{_healthy(container)}\n"
     )
     return Job(
         name=f"gates-{action.name}",
@@ -63,6 +66,19 @@ def _published(address: str, port: int) -> str:
     failed = json.dumps({"gate": "published", "state": "failed",
                          "reason": f"no answer at {address}:{port} on the host"})  # fmt: skip
     return f"timeout 10 bash -c {shlex.quote(ask)} || {{ echo {shlex.quote(failed)}; exit 1; }}"
+
+
+def _healthy(container: str) -> str:
+    """Wait for the engine's own health check: restarts and `docker ps` go by it."""
+    failed = json.dumps({"gate": "healthy", "state": "failed",
+                         "reason": f"the engine's health check did not pass in {HEALTH_LIMIT} s"})  # fmt: skip
+    ask = "docker inspect --format '{{.State.Health.Status}}' " + container
+    return (
+        f"for _ in $(seq {HEALTH_LIMIT}); do\n"
+        f'  [ "$({ask})" = healthy ] && exit 0\n'
+        "  sleep 1\n"
+        f"done\necho {shlex.quote(failed)}; exit 1"
+    )
 
 
 def _lines(output: str) -> list[dict[str, object]]:

@@ -34,14 +34,15 @@ Sections = dict[str, Section]
 def sections(report: Sequence[str]) -> Sections:
     """:raises UnreadableReport: on a line of another form, or when a part is missing"""
     found: dict[str, tuple[int, list[str], list[str]]] = {}
-    current: tuple[int, list[str], list[str]] | None = None
+    places: dict[str, list[str]] = {}
     for line in report:
         mark, _, rest = line.partition(" ")
         if mark == "@":
             name, _, rc = rest.partition(" ")
-            current = found[name] = (_rc(rc, line), [], [])
-        elif mark in ("|", "!") and current:
-            current[1 if mark == "|" else 2].append(rest)
+            places = {"|": [], "!": []}
+            found[name] = (_rc(rc, line), places["|"], places["!"])
+        elif mark in places:
+            places[mark].append(rest)
         else:
             raise UnreadableReport(f"the host's report: should start with '@', got {line[:80]!r}")
     if missing := sorted(REQUIRED - set(found)):

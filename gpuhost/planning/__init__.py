@@ -4,7 +4,17 @@ from collections.abc import Callable
 
 from gpuhost.lock import Lock
 from gpuhost.plan import Lines, Plan, collect
-from gpuhost.planning import daemon, driver, engine, image, instance, preflight, proof, toolkit
+from gpuhost.planning import (
+    daemon,
+    driver,
+    engine,
+    image,
+    instance,
+    preflight,
+    proof,
+    registry_login,
+    toolkit,
+)
 from gpuhost.planning.view import View
 from gpuhost.secrets import Secrets
 from gpuhost.settings import Settings
@@ -16,6 +26,7 @@ STAGES: tuple[Callable[[View], Lines], ...] = (
     engine.lines,
     toolkit.lines,
     daemon.lines,
+    registry_login.lines,
     proof.lines,
     image.lines,
     instance.lines,

@@ -1,11 +1,9 @@
 """The image: resolved, fit for these GPUs, small enough for this disk, pulled by digest."""
 
-from gpuhost.actions import MakeDirectory, PullImage, WriteFile
+from gpuhost.actions import PullImage
 from gpuhost.compat import ImageNeeds, Objection, objections
 from gpuhost.lock import LockedImage, key
 from gpuhost.plan import Lines, Refusal, Stage, Step
-from gpuhost.planning.files import drift
-from gpuhost.planning.registry_login import ca_file, login_file
 from gpuhost.planning.view import View
 
 GIB = 1024**3
@@ -13,7 +11,6 @@ GIB = 1024**3
 
 def lines(view: View) -> Lines:
     """Refusals where the image cannot serve this host, and the pull."""
-    yield from _access(view)
     image = view.image(view.settings.image_reference)
     if image is None:
         yield unresolved(view, Stage.IMAGE, view.settings.image_reference)
@@ -62,8 +59,9 @@ def gigabytes(size: int) -> str:
 
 def unresolved(view: View, stage: Stage, reference: str) -> Refusal:
     """Why there is no digest for a reference."""
-    problem = view.lock.problems.get(key(reference, view.platform), "it was not resolved")
-    return Refusal(stage, "image", f"{reference}: {problem}", "correct the reference or its login")
+    name = key(reference, view.platform)
+    problem = view.lock.problems.get(name, f"{reference}: it was not resolved")
+    return Refusal(stage, "image", problem, "correct image_reference, or its registry's login")
 
 
 def needs_of(view: View, image: LockedImage) -> ImageNeeds:
@@ -104,20 +102,3 @@ def _room(view: View, image: LockedImage) -> Lines:
             f" + {settings.image_reserve_gb} GiB reserve)",
             "make room, move the engine's data-root, or lower image_reserve_gb",
         )  # fmt: skip
-
-
-def _access(view: View) -> Lines:
-    files: list[WriteFile] = [
-        file for file in (login_file(view), ca_file(view)) if file is not None
-    ]
-    for file in files:
-        if now := drift(view.state, file):
-            yield Step(
-                Stage.IMAGE, "registry login" if file.mode == 0o600 else "registry CA", now,
-                file.path, "the registry asks for it",
-                (MakeDirectory(file.path.rpartition("/")[0], _folder_mode(file), "0:0"), file),
-            )  # fmt: skip
-
-
-def _folder_mode(file: WriteFile) -> int:
-    return 0o700 if file.mode == 0o600 else 0o755

@@ -23,12 +23,12 @@ WORLD_WRITABLE = 0o002
 
 
 def lines(view: View) -> Lines:
-    """Steps for every instance, and for containers of instances that are no longer wanted."""
+    """Steps for every instance, after those whose container is no longer wanted."""
+    yield from _leftovers(view)
     yield from _gates_program(view)
     for instance in view.settings.webui_instances:
         if release := release_of(view, instance):
             yield from _instance(view, release)
-    yield from _leftovers(view)
 
 
 def release_of(view: View, instance: Instance) -> Release | None:

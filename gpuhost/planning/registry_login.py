@@ -6,11 +6,24 @@ The engine's own ~/.docker/config.json is left alone: pulls name this folder wit
 import base64
 import json
 
-from gpuhost.actions import WriteFile
+from gpuhost.actions import MakeDirectory, WriteFile
+from gpuhost.plan import Lines, Stage, Step
+from gpuhost.planning.files import drift
 from gpuhost.planning.view import View
 
 CLIENT = "/etc/gpuhost/docker"
 DOCKER_HUB = "https://index.docker.io/v1/"
+
+
+def lines(view: View) -> Lines:
+    """Steps that let the host's engine reach the registry."""
+    for subject, file in (("registry login", login_file(view)), ("registry CA", ca_file(view))):
+        if file and (now := drift(view.state, file)):
+            mode = 0o700 if file.mode == 0o600 else 0o755
+            folder = MakeDirectory(file.path.rpartition("/")[0], mode, "0:0")
+            yield Step(
+                Stage.REGISTRY, subject, now, file.path, "the registry asks for it", (folder, file)
+            )  # fmt: skip
 
 
 def registry_of(reference: str) -> str:
