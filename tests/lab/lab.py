@@ -12,10 +12,11 @@ from typing import Any
 
 from docker.errors import APIError, NotFound
 
-from tests.lab import engine, hosts, identity, roots, services
+from tests.lab import engine, hosts, identity, repositories, roots, service_image, services
 from tests.lab import gpus as cards
 from tests.lab.host import HostError, LabHost
 from tests.lab.places import STATE, cache, write_atomically
+from tests.lab.standins.webui import base
 from tests.lab.steps import say, step
 
 RECORD = STATE / "lab.json"
@@ -58,9 +59,12 @@ class Lab:
             who = identity.ensure()
             wanted = [default_host(number) for number in range(1, hosts + 1)]
             _network()
-            roots.ensure(client, sorted({host.os for host in wanted} | {"services"}))
+            with ThreadPoolExecutor(2) as pool:
+                packages = pool.submit(repositories.ensure)
+                pool.submit(base.layer)
+                roots.ensure(client, sorted({host.os for host in wanted} | {service_image.BASE}))
             with ThreadPoolExecutor(3) as pool:
-                serving = pool.submit(services.ensure, who)
+                serving = pool.submit(services.ensure, who, *packages.result())
                 list(pool.map(_provide, wanted))
             return cls(_save(wanted, serving.result()))
 

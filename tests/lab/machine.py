@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ CARRIED_OPTIONS = (
     "Acquire::http::Proxy",
     "Acquire::https::Proxy",
 )
+_APT = threading.Lock()
 
 
 class MachineError(Exception):
@@ -38,19 +40,23 @@ class Archive:
 
 def need(tools: dict[str, str], why: str) -> None:
     """Install the Debian packages of the tools (program: package) that are not on PATH."""
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    missing = sorted({p for tool, p in tools.items() if not shutil.which(tool, path=path)})
-    if not missing:
-        return
-    say(f"apt-get install {' '.join(missing)}: needed for {why}")
-    with step("packages installed"):
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        run = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
-        for command in (["apt-get", "update"], run):
-            done = subprocess.run(command, capture_output=True, text=True, env=environment)
-            if done.returncode:
-                tail = " | ".join(done.stderr.strip().splitlines()[-3:])
-                raise MachineError(f"machine: {' '.join(command)}: rc {done.returncode}: {tail}")
+    with _APT:
+        path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+        missing = sorted({p for tool, p in tools.items() if not shutil.which(tool, path=path)})
+        if missing:
+            say(f"apt-get install {' '.join(missing)}: needed for {why}")
+            with step("packages installed"):
+                _apt_get("update")
+                _apt_get("install", "-y", "--no-install-recommends", *missing)
+
+
+def _apt_get(*arguments: str) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    command = ["apt-get", "-o", "DPkg::Lock::Timeout=120", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        tail = " | ".join(done.stderr.strip().splitlines()[-3:])
+        raise MachineError(f"machine: {' '.join(command)}: rc {done.returncode}: {tail}")
 
 
 def codename() -> str:

@@ -16,7 +16,6 @@ from tests.lab.places import cache, recipe_hash
 from tests.lab.steps import step
 
 BARE = "systemd,systemd-sysv,dbus,openssh-server,sudo,ca-certificates,iproute2,iptables,procps,kmod"
-SERVICES = "ca-certificates,docker-registry,nginx-light"
 HOOKS = Path(__file__).with_name("root")
 
 
@@ -47,21 +46,19 @@ class Root:
 ROOTS = {
     "debian12": Root("debian12", "bookworm", BARE),
     "debian13": Root("debian13", "trixie", BARE),
-    "services": Root("services", "trixie", SERVICES),
 }
 
 
 def ensure(client: DockerClient, names: list[str]) -> None:
     """Have these roots as images; two are made at a time."""
     missing = [ROOTS[name] for name in names if not client.images.list(ROOTS[name].image)]
-    if any(not root.tar.exists() for root in missing):
-        machine.need({"mmdebstrap": "mmdebstrap"}, "making the root file systems of lab hosts")
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda root: _provide(client, root), missing))
 
 
 def _provide(client: DockerClient, root: Root) -> None:
     if not root.tar.exists():
+        machine.need({"mmdebstrap": "mmdebstrap"}, "making the root file systems of lab hosts")
         with step(f"root {root.name}: mmdebstrap {root.suite}", announce=True):
             _build(root)
     with step(f"root {root.name}: imported as {root.image}"):
@@ -70,6 +67,8 @@ def _provide(client: DockerClient, root: Root) -> None:
 
 def _build(root: Root) -> None:
     root.tar.parent.mkdir(parents=True, exist_ok=True)
+    for left in root.tar.parent.glob(f".{root.tar.name}.*"):
+        left.unlink()
     partial = root.tar.with_name(f".{root.tar.name}.{os.getpid()}")
     downloads = cache() / "archives" / root.suite
     downloads.mkdir(parents=True, exist_ok=True)
@@ -77,7 +76,16 @@ def _build(root: Root) -> None:
         kind: f'sh {shlex.quote(str(HOOKS / script))} {shlex.quote(str(downloads))} "$1"'
         for kind, script in (("setup", "bring"), ("customize", "finish"))
     }
-    command = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar"]
+    # A bring-up that is killed takes mmdebstrap along, which then cleans up after itself.
+    command = [
+        "setpriv",
+        "--pdeathsig",
+        "TERM",
+        "mmdebstrap",
+        "--mode=root",
+        "--variant=minbase",
+        "--format=tar",
+    ]
     command += [f"--include={root.packages}", f"--keyring={machine.KEYRING}"]
     command += [f"--aptopt={line}" for line in machine.apt_options().splitlines()]
     command += [f"--dpkgopt=path-exclude=/usr/share/{x}/*" for x in ("doc", "man", "locale")]

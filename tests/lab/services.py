@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import requests
 from docker.errors import NotFound
 
-from tests.lab import engine, repositories, roots
+from tests.lab import engine, service_image
 from tests.lab.host import pack
 from tests.lab.identity import REGISTRY_ADDRESS, REGISTRY_NAME, REGISTRY_USER, Identity
 from tests.lab.places import STATE, recipe_hash
@@ -26,6 +25,8 @@ REGISTRY_PORT = 5000
 REGISTRY_VOLUME = "gpuhost-lab-registry"
 RECIPE = "gpuhost.lab.recipe"
 READY_TIMEOUT = 30.0
+
+Record = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ class Service:
     def recipe(self) -> str:
         """Changes with anything that the container is made of."""
         parts = [repr(self.command), repr(sorted(self.binds.items())), repr(self.files)]
-        return recipe_hash(self.name, self.address, roots.ROOTS["services"].image, *parts)
+        return recipe_hash(self.name, self.address, service_image.tag(), *parts)
 
 
-def ensure(identity: Identity) -> dict[str, Any]:
+def ensure(identity: Identity, folders: Mapping[str, Path], keys: Mapping[str, str]) -> Record:
     """Have the services running and the images pushed; their part of lab.json."""
-    folders, keys = repositories.ensure()
+    service_image.ensure()
     _provide(_packages(folders), lambda: _answers(f"http://{PACKAGES_ADDRESS}/nvidia/gpgkey"))
     endpoint = f"https://{REGISTRY_ADDRESS}:{REGISTRY_PORT}"
     _provide(_registry(identity), lambda: _answers(f"{endpoint}/v2/", identity.ca, 401))
@@ -145,7 +146,7 @@ def _create(service: Service) -> None:
         client.containers.get(service.name).remove(force=True)
     client.volumes.create(REGISTRY_VOLUME, labels={engine.LABEL: "1"})
     container = client.containers.create(
-        roots.ROOTS["services"].image,
+        service_image.tag(),
         list(service.command),
         name=service.name,
         hostname=service.name,
