@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuhost.compat import (
@@ -105,6 +105,7 @@ def test_a_virtual_gpu_does_not_tell_its_brand(name):
     assert brands_of(name) is None
 
 
+@settings(deadline=None)
 @given(cuda=cudas, capability=capabilities, one=drivers, other=drivers, ptx=st.booleans())
 def test_a_newer_driver_never_brings_a_new_objection(cuda, capability, one, other, ptx):
     older, newer = sorted((one, other), key=Version.parse)
@@ -114,23 +115,27 @@ def test_a_newer_driver_never_brings_a_new_objection(cuda, capability, one, othe
     assert after <= before
 
 
+@settings(deadline=None)
 @given(capability=capabilities, arch=capabilities)
 def test_ptx_runs_on_everything_at_or_above_it_and_nothing_below(capability, arch):
     at_or_above = [int(n) for n in capability.split(".")] >= [int(n) for n in arch.split(".")]
     assert runs(capability, [f"{arch}+PTX"]) is at_or_above
 
 
+@settings(deadline=None)
 @given(capability=capabilities, arch=capabilities)
 def test_machine_code_stays_within_its_major(capability, arch):
     (major, minor), (code_major, code_minor) = (text.split(".") for text in (capability, arch))
     assert runs(capability, [arch]) is (major == code_major and minor >= code_minor)
 
 
+@settings(deadline=None)
 @given(capability=capabilities, archs=st.lists(capabilities), more=capabilities)
 def test_more_code_never_serves_fewer_gpus(capability, archs, more):
     assert runs(capability, archs) <= runs(capability, [*archs, more])
 
 
+@settings(deadline=None)
 @given(labels=st.dictionaries(st.sampled_from(
     ["org.gpuhost.cuda", "org.gpuhost.arch-list", "org.gpuhost.minimum-driver"]), st.text()),
     env=st.dictionaries(st.sampled_from(["NVIDIA_REQUIRE_CUDA", "CUDA_VERSION"]), st.text()),

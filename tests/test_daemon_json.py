@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuhost.daemon_json import (
@@ -174,7 +174,7 @@ def test_the_strongest_effect_counts():
     assert effect([reload, restart, reload]) is Effect.RESTART
 
 
-@pytest.mark.parametrize(("settings", "flags", "found"), [
+@pytest.mark.parametrize(("found", "flags", "says"), [
     ({"default-runtime": "nvidia"}, "",
      ["daemon.json: default-runtime: should be one of runc, got 'nvidia'"]),
     ({"default-runtime": "nvidia", **NVIDIA}, "", []),
@@ -197,8 +197,8 @@ def test_the_strongest_effect_counts():
     ({"debug": True}, "-D 'unclosed",
      ["daemon.json: debug: is set here and as -D in the engine's unit, remove one of them"]),
 ])  # fmt: skip
-def test_problems_that_validate_does_not_see(settings, flags, found):
-    assert problems(settings, flags) == found
+def test_problems_that_validate_does_not_see(found, flags, says):
+    assert problems(found, flags) == says
 
 
 names = st.text(max_size=8)
@@ -238,6 +238,7 @@ def holds(after: Any, kept: dict[str, Any]) -> bool:
     )
 
 
+@settings(deadline=None)
 @given(before=objects, wanted=ours)
 def test_no_foreign_value_is_lost_and_a_second_merge_changes_nothing(before, wanted):
     current = json.dumps(before).encode()
@@ -256,6 +257,7 @@ def test_no_foreign_value_is_lost_and_a_second_merge_changes_nothing(before, wan
         assert merged.text.encode() == current
 
 
+@settings(deadline=None)
 @given(before=objects, indent=st.sampled_from([None, 1, 2, "\t"]))
 def test_a_file_that_is_already_right_keeps_every_byte(before, indent):
     current = json.dumps(before, indent=indent, ensure_ascii=False).encode()
@@ -263,6 +265,7 @@ def test_a_file_that_is_already_right_keeps_every_byte(before, indent):
     assert (merged.text.encode(), merged.changes) == (current, ())
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_any_bytes_are_read_or_refused_in_one_line(data):
     try:

@@ -3,7 +3,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuhost.openpgp import OpenPGPError, fingerprints
@@ -164,11 +164,13 @@ def only_refuses(data: bytes) -> None:
         assert all(len(fingerprint) == 40 for fingerprint in found)
 
 
+@settings(deadline=None)
 @given(st.binary() | st.binary().map(armoured) | st.binary().map(lambda data: b"\x99" + data))
 def test_any_bytes_are_read_or_refused_in_one_line(data):
     only_refuses(data)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 63), st.binary(max_size=60)), max_size=4))
 def test_any_packets_are_read_or_refused_in_one_line(packets):
     only_refuses(b"".join(packet(tag, body) for tag, body in packets))

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuhost.reference import Reference, ReferenceError_
@@ -60,6 +60,7 @@ def test_a_reference_at_a_digest_has_no_tag():
         pinned.at("sha256:1")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused_in_one_line(text):
     try:
