@@ -59,7 +59,7 @@ def rows(session: "Session") -> list[list[str]]:
         image = container.image.rpartition("sha256:")[2][:12] if container else "-"
         health = (container.health or container.status) if container else "missing"
         address = session.settings.address_of(instance)
-        url = f"http://{_reachable(address, session.host.name)}:{instance.port}/"
+        url = f"http://{_reachable(address, session.address)}:{instance.port}/"
         found.append([*head, image, health, url])
     return found
 
@@ -80,6 +80,8 @@ def print_table() -> None:
     console = Console(width=None if sys.stdout.isatty() else 200)
     console.print()
     console.print(table)
+    if hint := _tunnels([cells[-1] for entry in _entries.values() for cells in entry.cells]):
+        console.print(hint, style="dim")
 
 
 def _counted(names: list[str]) -> str:
@@ -89,5 +91,14 @@ def _counted(names: list[str]) -> str:
 
 def _reachable(address: str, host: str) -> str:
     if address in ("0.0.0.0", "::"):  # noqa: S104
-        return "localhost" if host.startswith("@") else host
+        return host
     return f"[{address}]" if ":" in address else address
+
+
+def _tunnels(urls: list[str]) -> str:
+    loopback = [url for url in urls if url.startswith(("http://127.", "http://[::1]"))]
+    if not loopback or all(name.startswith("@local") for name in _entries):
+        return ""
+    place = loopback[0].removeprefix("http://").rstrip("/")
+    port = place.rpartition(":")[2]
+    return f"{place} is the host's own loopback: ssh -L {port}:{place} HOST brings it here."

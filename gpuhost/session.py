@@ -40,6 +40,13 @@ class Session:
             raise RuntimeError(f"{self.host.name}: nothing was observed yet")
         return View(self.state, self.settings, self.resolver.lock, self.secrets)
 
+    @property
+    def address(self) -> str:
+        """Where this machine reaches the host; "localhost" for itself."""
+        if self.host.name.startswith("@local"):
+            return "localhost"
+        return str(self.host.data.get("ssh_hostname") or self.host.name)
+
     def observe(self) -> bool:
         """Read the host once and plan; False when the host could not be read."""
         self.state = self.host.get_fact(HostState, **questions(self.settings))

@@ -137,6 +137,7 @@ class Settings(_Strict):
     driver_manage: bool
     driver_reboot: bool
     driver_apt_url: str
+    driver_apt_keyring: AbsolutePath
     driver_packages: list[str]
 
     toolkit_version: ToolkitVersion

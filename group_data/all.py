@@ -17,6 +17,7 @@ engine_rpm_url = "https://download.docker.com/linux/{distribution}/docker-ce.rep
 driver_manage = False  # install the distribution's packaged driver where there is none
 driver_reboot = False  # reboot when a driver was installed (never this machine itself)
 driver_apt_url = ""  # Debian mirror with non-free, if the host's own sources have none
+driver_apt_keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"  # on the host; signs it
 driver_packages = []  # empty takes the distribution's own names
 
 # NVIDIA Container Toolkit

@@ -90,7 +90,7 @@ def _source(view: View) -> str:
         f"URIs: {view.settings.driver_apt_url}\n"
         f"Suites: {view.state.system.codename}\n"
         "Components: contrib non-free non-free-firmware\n"
-        "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
+        f"Signed-By: {view.settings.driver_apt_keyring}\n"
     )
 
 

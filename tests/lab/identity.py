@@ -63,7 +63,15 @@ def ensure() -> Identity:
     for path in (identity.key, identity.password, identity.ca):
         _copy(path, 0o600 if path != identity.ca else 0o644)
     _copy(identity.key.with_suffix(".pub"), 0o644)
+    _webui_password()
     return identity
+
+
+def _webui_password() -> None:
+    """The password of the instances that the lab's inventory publishes openly."""
+    path = STATE / "webui-password"
+    if not path.exists():
+        write_atomically(path, secrets.token_urlsafe(12), 0o600)
 
 
 def _copy(path: Path, mode: int) -> None:

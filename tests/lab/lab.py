@@ -12,7 +12,16 @@ from typing import Any
 
 from docker.errors import APIError, NotFound
 
-from tests.lab import engine, hosts, identity, repositories, roots, service_image, services
+from tests.lab import (
+    engine,
+    hosts,
+    identity,
+    repositories,
+    roots,
+    service_image,
+    services,
+    tunnel,
+)
 from tests.lab import gpus as cards
 from tests.lab.host import HostError, LabHost
 from tests.lab.places import STATE, cache, write_atomically
@@ -92,6 +101,7 @@ def default_host(number: int) -> LabHost:
 
 def down(everything: bool = False) -> None:
     """Remove the hosts; with `everything` services, network, volumes and the lab's engine too."""
+    tunnel.stop()
     with _alone("up"):
         try:
             client = engine.connect()
