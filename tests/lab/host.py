@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from docker.errors import NotFound
 
 from tests.lab import gpus as cards
+from tests.lab import record
 from tests.lab.engine import connect
 from tests.lab.places import STANDINS
 
@@ -61,8 +62,8 @@ class LabHost:
         return f"gpuhost-lab-{self.name}-docker"
 
     def to_json(self) -> dict[str, str]:
-        """The host's entry in lab.json."""
-        return {**asdict(self), "container": self.container}
+        """The host's entry in lab.json; the host must be up."""
+        return {**asdict(self), "container": self.container, "key": self.host_key()}
 
     def run(self, command: str, check: bool = False) -> Completed:
         """Run a shell command as root through the engine, not over SSH."""
@@ -129,6 +130,7 @@ class LabHost:
     def destroy(self) -> None:
         """Remove the host with everything its engine held."""
         client = connect()
+        record.forget(self.name)
         with suppress(NotFound):
             client.containers.get(self.container).remove(force=True, v=True)
         with suppress(NotFound):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from docker.errors import APIError, NotFound
+from docker import DockerClient
+from docker.errors import APIError
 
 from tests.lab import (
     engine,
-    hosts,
     identity,
+    record,
     repositories,
     roots,
     service_image,
@@ -23,20 +20,17 @@ from tests.lab import (
     tunnel,
 )
 from tests.lab import gpus as cards
+from tests.lab import hosts as bare
 from tests.lab.host import HostError, LabHost
-from tests.lab.places import STATE, cache, write_atomically
 from tests.lab.standins.webui import base
 from tests.lab.steps import say, step
-
-RECORD = STATE / "lab.json"
-KNOWN_HOSTS = STATE / "known_hosts"
 
 
 class Lab:
     """The running lab; `Lab.up(hosts=2)` brings it up, `Lab.load()` finds it up."""
 
-    def __init__(self, record: dict[str, Any]) -> None:
-        self.record = record
+    def __init__(self, contents: dict[str, Any]) -> None:
+        self.record = contents
 
     @property
     def hosts(self) -> list[LabHost]:
@@ -56,17 +50,18 @@ class Lab:
     @classmethod
     def load(cls) -> Lab:
         """The lab that `up` left behind."""
-        if not RECORD.exists():
+        found = record.read()
+        if found is None:
             raise HostError("lab: not up: run python -m tests.lab up")
-        return cls(json.loads(RECORD.read_text()))
+        return cls(found)
 
     @classmethod
     def up(cls, hosts: int = 2) -> Lab:
         """Bring up engine, services and that many hosts; what is there already stays."""
-        with _alone("up"):
+        with record.alone("up"):
             client = engine.ensure()
             who = identity.ensure()
-            wanted = [default_host(number) for number in range(1, hosts + 1)]
+            wanted = [bare.default(number) for number in range(1, hosts + 1)]
             _network()
             with ThreadPoolExecutor(2) as pool:
                 packages = pool.submit(repositories.ensure)
@@ -75,7 +70,7 @@ class Lab:
             with ThreadPoolExecutor(3) as pool:
                 serving = pool.submit(services.ensure, who, *packages.result())
                 list(pool.map(_provide, wanted))
-            return cls(_save(wanted, serving.result()))
+            return cls(record.save([host.to_json() for host in wanted], serving.result()))
 
     def fresh(
         self,
@@ -86,39 +81,32 @@ class Lab:
         driver: str | bool | None = True,
     ) -> LabHost:
         """Replace one host by a bare one, or add it; what is not given is as `up` makes it."""
-        usual = default_host(int(name.rpartition("-")[2]))
+        usual = bare.default(int(name.rpartition("-")[2]))
         host = LabHost(name, usual.address, user or usual.user, os or usual.os)
         roots.ensure(engine.connect(), [host.os])
-        hosts.create(host, hosts.default_gpus(host.number) if gpus is None else gpus, driver)
-        self.record = _save([host])
+        bare.create(host, bare.default_gpus(host.number) if gpus is None else gpus, driver)
+        self.record = record.save([host.to_json()])
         return host
-
-
-def default_host(number: int) -> LabHost:
-    """The host of this number as `up` makes it."""
-    return hosts.default(number)
 
 
 def down(everything: bool = False) -> None:
     """Remove the hosts; with `everything` services, network, volumes and the lab's engine too."""
     tunnel.stop()
-    with _alone("up"):
+    with record.alone("up"):
         try:
             client = engine.connect()
         except engine.EngineError:
             say("lab: no engine, nothing to remove")
             return
         _remove_hosts(client)
-        with _alone("record"):
-            KNOWN_HOSTS.unlink(missing_ok=True)
-            RECORD.unlink(missing_ok=True)
+        record.remove()
         if everything:
             services.remove()
             _remove_rest(client)
             engine.stop()
 
 
-def _remove_hosts(client: Any) -> None:
+def _remove_hosts(client: DockerClient) -> None:
     for container in engine.labelled("host"):
         with step(f"{container.name}: removed"):
             container.remove(force=True, v=True)
@@ -127,7 +115,7 @@ def _remove_hosts(client: Any) -> None:
             volume.remove(force=True)
 
 
-def _remove_rest(client: Any) -> None:
+def _remove_rest(client: DockerClient) -> None:
     for volume in client.volumes.list(filters={"label": f"{engine.LABEL}=1"}):
         volume.remove(force=True)
     for network in client.networks.list(names=[engine.NETWORK]):
@@ -135,11 +123,11 @@ def _remove_rest(client: Any) -> None:
 
 
 def _provide(host: LabHost) -> None:
-    if hosts.is_up(host):
+    if bare.is_up(host):
         say(f"{host.name}: already up at {host.address}")
         return
     with step(f"{host.name}: bare {host.os} booted at {host.address}"):
-        hosts.create(host, hosts.default_gpus(host.number), True)
+        bare.create(host, bare.default_gpus(host.number), True)
 
 
 def _network() -> None:
@@ -150,42 +138,3 @@ def _network() -> None:
         client.networks.create(engine.NETWORK, driver="bridge", labels={engine.LABEL: "1"})
     except APIError as error:
         raise engine.EngineError(f"engine: network {engine.NETWORK!r}: {error}") from error
-
-
-def _save(changed: Iterable[LabHost], served: dict[str, Any] | None = None) -> dict[str, Any]:
-    with _alone("record"):
-        before = json.loads(RECORD.read_text()) if RECORD.exists() else {"hosts": []}
-        entries = {entry["name"]: entry for entry in before["hosts"]}
-        entries = {name: entry for name, entry in entries.items() if _exists(name)}
-        entries |= {host.name: {**host.to_json(), "key": host.host_key()} for host in changed}
-        record = {**before, **(served or {}), "hosts": sorted(entries.values(), key=_number)}
-        record |= {"known_hosts": str(KNOWN_HOSTS), "key": str(STATE / "id_ed25519")}
-        lines = [f"{x['address']} {x['key']}\n" for x in record["hosts"]]
-        write_atomically(KNOWN_HOSTS, "".join(lines))
-        write_atomically(RECORD, json.dumps(record, indent=2) + "\n")
-    return record
-
-
-def _number(entry: dict[str, str]) -> int:
-    return int(entry["name"].rpartition("-")[2])
-
-
-def _exists(name: str) -> bool:
-    try:
-        engine.connect().containers.get(name)
-    except NotFound:
-        return False
-    return True
-
-
-@contextmanager
-def _alone(what: str) -> Iterator[None]:
-    path: Path = cache() / f"{what}.lock"
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if what == "up":
-                say("waiting for another bring-up on this machine")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from docker import DockerClient
 
-from tests.lab import machine
+from tests.lab import debian_root
 from tests.lab.places import cache, recipe_hash
 from tests.lab.steps import step
 
@@ -58,7 +55,6 @@ def ensure(client: DockerClient, names: list[str]) -> None:
 
 def _provide(client: DockerClient, root: Root) -> None:
     if not root.tar.exists():
-        machine.need({"mmdebstrap": "mmdebstrap"}, "making the root file systems of lab hosts")
         with step(f"root {root.name}: mmdebstrap {root.suite}", announce=True):
             _build(root)
     with step(f"root {root.name}: imported as {root.image}"):
@@ -66,37 +62,9 @@ def _provide(client: DockerClient, root: Root) -> None:
 
 
 def _build(root: Root) -> None:
-    root.tar.parent.mkdir(parents=True, exist_ok=True)
-    for left in root.tar.parent.glob(f".{root.tar.name}.*"):
-        left.unlink()
-    partial = root.tar.with_name(f".{root.tar.name}.{os.getpid()}")
     downloads = cache() / "archives" / root.suite
     downloads.mkdir(parents=True, exist_ok=True)
-    hooks = {
-        kind: f'sh {shlex.quote(str(HOOKS / script))} {shlex.quote(str(downloads))} "$1"'
-        for kind, script in (("setup", "bring"), ("customize", "finish"))
-    }
-    # A bring-up that is killed takes mmdebstrap along, which then cleans up after itself.
-    command = [
-        "setpriv",
-        "--pdeathsig",
-        "TERM",
-        "mmdebstrap",
-        "--mode=root",
-        "--variant=minbase",
-        "--format=tar",
-    ]
-    command += [f"--include={root.packages}", f"--keyring={machine.KEYRING}"]
-    command += [f"--aptopt={line}" for line in machine.apt_options().splitlines()]
-    command += [f"--dpkgopt=path-exclude=/usr/share/{x}/*" for x in ("doc", "man", "locale")]
-    command += ["--skip=essential/unlink"]
-    command += [f"--{kind}-hook={script}" for kind, script in hooks.items()]
-    command += [root.suite, str(partial), "-"]
-    done = subprocess.run(
-        command, input=machine.sources(root.suite), capture_output=True, text=True
-    )
-    if done.returncode:
-        partial.unlink(missing_ok=True)
-        tail = " | ".join(done.stderr.strip().splitlines()[-4:])
-        raise machine.MachineError(f"root {root.name}: mmdebstrap: rc {done.returncode}: {tail}")
-    partial.replace(root.tar)
+    hooks = ["--skip=essential/unlink"]
+    hooks += [debian_root.hook("setup", HOOKS / "bring", downloads)]
+    hooks += [debian_root.hook("customize", HOOKS / "finish", downloads)]
+    debian_root.make(root.tar, root.suite, root.packages, hooks=hooks)
