@@ -201,12 +201,8 @@ def _pack(tar: IO[bytes], packed: Path, about: Path) -> None:
         for chunk in _chunks(tar):
             bare.update(chunk)
             stream.write(chunk)
-    with part.open("rb") as file:
-        whole = hashlib.sha256()
-        for chunk in _chunks(file):
-            whole.update(chunk)
     facts = {
-        "digest": f"sha256:{whole.hexdigest()}",
+        "digest": sha256(part.read_bytes()),
         "size": part.stat().st_size,
         "diff_id": f"sha256:{bare.hexdigest()}",
     }
