@@ -85,13 +85,14 @@ class LabHost:
     def write(
         self, path: str, content: bytes | str, mode: int = 0o644, owner: str = "root"
     ) -> None:
-        """Put a file anywhere on the host, folders included, owned by `owner`."""
-        name = secrets.token_hex(6)
-        self.put({f"{LAB}/incoming/{name}": (content, mode)})
-        source, target = f"{LAB}/incoming/{name}", shlex.quote(path)
+        """Put a file anywhere on the host, folders included; `owner` is a name or a uid."""
+        source, target = f"{LAB}/incoming/{secrets.token_hex(6)}", shlex.quote(path)
+        self.put({source: (content, mode)})
+        who = shlex.quote(owner)
+        group = f"$(id -g {who} 2> /dev/null || echo {who})"
         folder = shlex.quote(str(PurePosixPath(path).parent))
-        move = f"mkdir -p {folder} && chown {shlex.quote(owner)}: {source}"
-        self.run(f"{move} && mv -fT {source} {target}", check=True)
+        own = f"mkdir -p {folder} && chown {who}:{group} {source}"
+        self.run(f"{own} && mv -fT {source} {target}", check=True)
 
     def put(self, files: Mapping[str, tuple[bytes | str, int]]) -> None:
         """Put files straight into the container's file system, even before it starts."""
