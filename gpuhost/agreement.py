@@ -12,11 +12,17 @@ LOGIN_FORBIDDEN = set(" \t\n:,'\"\\*?[];$")
 
 
 def disagreements(settings: "Settings") -> Iterator[str]:
-    """One line each: `key: what is wrong, what was found, what to write`."""
-    yield from _shared(settings)
-    yield from _exposure(settings)
-    yield from _gates(settings)
-    yield from _options(settings)
+    """One line each: `key: what is wrong, what was found, what to write`.
+
+    Of settings that are valid only in part, what compares a missing one is left out.
+    """
+    complete = settings.model_fields_set >= set(type(settings).model_fields)
+    for check in (_shared, _exposure, _login, _gates, _flags, _options, _driver, _registry):
+        try:
+            yield from check(settings)
+        except AttributeError:
+            if complete:
+                raise
 
 
 def _shared(settings: "Settings") -> Iterator[str]:
@@ -65,6 +71,9 @@ def _exposure(settings: "Settings") -> Iterator[str]:
                 f"{key}: should be a loopback address unless there is a login, got {address!r}"
                 " (set webui_user and a password, or webui_insecure = True)"
             )
+
+
+def _login(settings: "Settings") -> Iterator[str]:
     if wrong := sorted(LOGIN_FORBIDDEN & set(settings.webui_user)):
         yield f"webui_user: should not hold {''.join(wrong)!r}, got {settings.webui_user!r}"
     if settings.webui_user and not (settings.webui_password_env or settings.webui_password_file):
@@ -82,6 +91,10 @@ def _gates(settings: "Settings") -> Iterator[str]:
                 f"webui_instances[{position}].flags: should hold '--api' for {' and '.join(asked)},"
                 f" got {instance.flags!r} (add --api, or set {' = '.join(asked)} = False)"
             )
+
+
+def _flags(settings: "Settings") -> Iterator[str]:
+    for position, instance in enumerate(settings.webui_instances):
         for flag in ("--api-auth", "--gradio-auth"):
             if any(word.split("=")[0] == flag for word in instance.flag_list):
                 yield (
@@ -96,12 +109,20 @@ def _options(settings: "Settings") -> Iterator[str]:
         "registry-mirrors": "set engine_registry_mirrors instead",
         "live-restore": "set engine_live_restore instead",
     }
-    for key in settings.engine_options:
+    for key, value in settings.engine_options.items():
         if key in taken:
             yield f"engine_options: should not hold {key!r}, {taken[key]}"
+        elif key in ("features", "runtimes") and not isinstance(value, dict):
+            yield f"engine_options: {key!r} should be a dictionary, got {value!r}"
+
+
+def _driver(settings: "Settings") -> Iterator[str]:
     if settings.driver_reboot and not settings.driver_manage:
         yield "driver_reboot: should come with driver_manage = True, got driver_manage = False"
-    if bool(settings.image_registry_user) and not (
+
+
+def _registry(settings: "Settings") -> Iterator[str]:
+    if settings.image_registry_user and not (
         settings.image_registry_password_env or settings.image_registry_password_file
     ):
         yield (

@@ -16,6 +16,7 @@ KINDS = {
     "list_type": "a list",
     "dict_type": "a dictionary",
     "model_type": "a dictionary",
+    "invalid-json-value": "something that JSON can hold",
 }
 UNKNOWN_HINT = "or start your own keys with 'x_'"
 
@@ -62,8 +63,7 @@ def _lines(detail: dict[str, Any]) -> list[str]:
         text = str(context["error"])
         if not where:
             return text.splitlines()
-        joint = "." if _names_a_field(text) else ": "
-        return [f"{where}{joint}{text}"]
+        return [f"{where}: {text}"]
     if kind == "missing":
         return [f"{where}: is required, got nothing"]
     if kind == "extra_forbidden":
@@ -78,17 +78,11 @@ def _lines(detail: dict[str, Any]) -> list[str]:
     return [f"{where}: should be {KINDS.get(kind, detail['msg'].lower())}, got {found!r}"]
 
 
-def _names_a_field(text: str) -> bool:
-    return text.startswith(("name: ", "gpus: "))
-
-
 def _path(location: tuple[int | str, ...]) -> str:
     text = ""
     for part in location:
         if isinstance(part, int):
             text += f"[{part}]"
-        elif part.startswith(("literal[", "list[", "function-")):
-            continue
         else:
             text += f".{part}" if text else part
     return text

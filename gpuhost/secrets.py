@@ -25,6 +25,23 @@ class Secrets:
     """Not secret, and read here for the same reason: it lies on this machine."""
 
 
+SETTINGS = frozenset(
+    f"{prefix}_{part}"
+    for prefix in ("image_registry", "webui")
+    for part in ("user", "password_env", "password_file")
+) | {"image_registry_ca"}
+"""The settings that say where the passwords are."""
+
+
+def problems(settings: Settings, environment: Mapping[str, str] = os.environ) -> list[str]:
+    """One line per password that cannot be had; a login without any is `agreement`'s to name."""
+    try:
+        read(settings, environment)
+    except SecretError as error:
+        return str(error).splitlines()
+    return []
+
+
 def read(settings: Settings, environment: Mapping[str, str] = os.environ) -> Secrets:
     """:raises SecretError: one line per password that cannot be had"""
     found: dict[str, str] = {}
@@ -33,7 +50,7 @@ def read(settings: Settings, environment: Mapping[str, str] = os.environ) -> Sec
         ("image_registry", settings.image_registry_user),
         ("webui", settings.webui_user),
     ):
-        if not user:
+        if not user or not _named(prefix, settings):
             continue
         try:
             found[prefix] = _password(prefix, settings, environment)
@@ -64,6 +81,12 @@ def _authority(path: str) -> bytes:
     return content
 
 
+def _named(prefix: str, settings: Settings) -> bool:
+    return bool(
+        getattr(settings, f"{prefix}_password_env") or getattr(settings, f"{prefix}_password_file")
+    )
+
+
 def _password(prefix: str, settings: Settings, environment: Mapping[str, str]) -> str:
     variable: str = getattr(settings, f"{prefix}_password_env")
     path: str = getattr(settings, f"{prefix}_password_file")
@@ -74,7 +97,7 @@ def _password(prefix: str, settings: Settings, environment: Mapping[str, str]) -
     else:
         raise SecretError(
             f"{prefix}_password_env: should name a variable that holds the password,"
-            f" got nothing in {variable!r} (export {variable or 'NAME'}=..., or set"
+            f" got nothing in {variable!r} (export {variable}=..., or set"
             f" {prefix}_password_file)"
         )
     if prefix == "webui" and FORBIDDEN & set(secret):

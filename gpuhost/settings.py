@@ -6,10 +6,23 @@
 import ipaddress
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from gpuhost.reference import Reference
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 GPU_UUID = re.compile(r"(GPU|MIG)-[0-9a-fA-F-]{8,}")
@@ -36,6 +49,26 @@ def _address(address: str) -> str:
     return address
 
 
+def _name(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise ValueError(
+            f"should be lower-case letters, digits and hyphens, got {name!r} (for example 'webui')"
+        )
+    return name
+
+
+def _gpus(chosen: Any) -> Any:
+    if chosen == "all":
+        return chosen
+    if not isinstance(chosen, list) or not chosen:
+        raise ValueError(f"should be 'all' or a list of GPUs, got {chosen!r} (for example [0])")
+    for gpu in chosen:
+        index = isinstance(gpu, int) and not isinstance(gpu, bool) and gpu >= 0
+        if not index and not (isinstance(gpu, str) and GPU_UUID.fullmatch(gpu)):
+            raise ValueError(f"should hold indexes from 0 or GPU-... UUIDs, got {gpu!r}")
+    return chosen
+
+
 def _fingerprint(value: str) -> str:
     packed = value.replace(" ", "").upper()
     if not FINGERPRINT.fullmatch(packed):
@@ -51,6 +84,13 @@ def _pinned(reference: str) -> str:
     repository = reference.partition("@")[0].removesuffix(":" + name.rpartition(":")[2])
     if repository != repository.lower():
         raise ValueError(f"should be lower case, got {reference!r}")
+    try:
+        Reference.parse(reference)
+    except ValueError:
+        raise ValueError(
+            f"should be an image reference, got {reference!r}"
+            " (for example 'registry.example/app:nightly')"
+        ) from None
     return reference
 
 
@@ -75,7 +115,9 @@ def _toolkit(version: str) -> str:
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 Address = Annotated[str, AfterValidator(_address)]
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
+Gpus = Annotated[Literal["all"] | list[int | str], PlainValidator(_gpus)]
 ImageReference = Annotated[str, AfterValidator(_pinned)]
+InstanceName = Annotated[str, AfterValidator(_name)]
 Size = Annotated[str, AfterValidator(_size)]
 ToolkitVersion = Annotated[str, AfterValidator(_toolkit)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -89,30 +131,12 @@ class _Strict(BaseModel):
 class Instance(_Strict):
     """One running WebUI on a host: its name, its GPUs, its port, its flags."""
 
-    name: str
-    gpus: Literal["all"] | list[int | str] = "all"
+    name: InstanceName
+    gpus: Gpus = "all"
     port: Port = 7860
     flags: str = ""
     address: Address | None = None
     storage: AbsolutePath | None = None
-
-    @model_validator(mode="after")
-    def _sound(self) -> "Instance":
-        if not NAME.fullmatch(self.name):
-            raise ValueError(
-                f"name: should be lower-case letters, digits and hyphens, got {self.name!r}"
-                " (for example 'webui')"
-            )
-        if self.gpus == "all":
-            return self
-        if not self.gpus:
-            raise ValueError("gpus: should be 'all' or a list of GPUs, got [] (for example [0])")
-        for gpu in self.gpus:
-            if isinstance(gpu, str) and not GPU_UUID.fullmatch(gpu):
-                raise ValueError(f"gpus: should be an index or a GPU-... UUID, got {gpu!r}")
-            if isinstance(gpu, int) and gpu < 0:
-                raise ValueError(f"gpus: should be an index from 0, got {gpu!r}")
-        return self
 
     @property
     def flag_list(self) -> list[str]:
@@ -128,7 +152,7 @@ class Settings(_Strict):
     engine_replace: bool
     engine_live_restore: bool
     engine_registry_mirrors: list[str]
-    engine_options: dict[str, Any]
+    engine_options: dict[str, JsonValue]
     engine_apt_url: str
     engine_apt_key: str
     engine_apt_fingerprint: Fingerprint
@@ -204,3 +228,13 @@ def read(data: Mapping[str, Any]) -> Settings:
     :raises pydantic.ValidationError: with everything that is wrong at once
     """
     return Settings.model_validate(dict(data))
+
+
+def valid_part(data: Mapping[str, Any]) -> Settings:
+    """The settings that are valid by themselves; asking it for another is an AttributeError."""
+    found = {}
+    for key, field in Settings.model_fields.items():
+        with suppress(KeyError, ValidationError):
+            kind: Any = Annotated[field.annotation, field]
+            found[key] = TypeAdapter(kind).validate_python(data[key], strict=True)
+    return Settings.model_construct(**found)

@@ -16,6 +16,7 @@ from pyinfra.api.state import State
 from pyinfra.connectors.ssh import SSHConnector, connector_data_meta
 
 from gpuhost import secrets, settings
+from gpuhost.agreement import disagreements
 from gpuhost.complaints import by_host, complaints, unknown_keys
 
 RUN_KEYS = frozenset({"format"})
@@ -66,15 +67,17 @@ def _data(host: Host) -> dict[str, Any]:
 
 
 def _complaints(data: dict[str, Any], known: frozenset[str]) -> list[str]:
-    strangers = unknown_keys(data, known)
     mine = {key: value for key, value in data.items() if key in settings.Settings.model_fields}
+    valid = settings.valid_part(mine)
+    lines = unknown_keys(data, known)
     try:
-        secrets.read(settings.read(mine))
+        settings.read(mine)
     except ValidationError as error:
-        return [*strangers, *complaints(error)]
-    except secrets.SecretError as error:
-        return [*strangers, *str(error).splitlines()]
-    return strangers
+        lines += complaints(error)
+    lines += disagreements(valid)
+    if valid.model_fields_set >= secrets.SETTINGS:
+        lines += secrets.problems(valid)
+    return list(dict.fromkeys(lines))
 
 
 def send_small_packets_at_once() -> None:
