@@ -42,8 +42,7 @@ def check_settings_before_connecting() -> None:
 
 def check(state: State) -> None:
     """:raises BadSettings: with every mistake of every host, a line each"""
-    known = pyinfra_keys() | RUN_KEYS
-    found = {host.name: _complaints(_data(host), known) for host in state.inventory}
+    found = {host.name: complain(_data(host)) for host in state.inventory}
     if lines := by_host(found):
         raise BadSettings("\n    " + "\n    ".join(lines))
 
@@ -66,10 +65,11 @@ def _data(host: Host) -> dict[str, Any]:
     return dict(host.data.dict())  # type: ignore[no-untyped-call]
 
 
-def _complaints(data: dict[str, Any], known: frozenset[str]) -> list[str]:
+def complain(data: dict[str, Any]) -> list[str]:
+    """Every mistake in one host's data, a line each."""
     mine = {key: value for key, value in data.items() if key in settings.Settings.model_fields}
     valid = settings.valid_part(mine)
-    lines = unknown_keys(data, known)
+    lines = unknown_keys(data, pyinfra_keys() | RUN_KEYS)
     try:
         settings.read(mine)
     except ValidationError as error:
