@@ -62,7 +62,7 @@ files() {
     elif [ -d "$path" ]; then kind=directory
     elif [ -e "$path" ]; then kind=other
     else continue; fi
-    printf "%s %s %s\n" "$kind" "$(stat -c "%a %u:%g" "$path")" "$path"
+    printf "%s %s %s\n" "$kind" "$(stat -L -c "%a %u:%g" "$path" 2>/dev/null || stat -c "%a %u:%g" "$path")" "$path"
   done
   :
 }

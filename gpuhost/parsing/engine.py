@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from gpuhost.parsing.sections import Section, Sections
+from gpuhost.parsing.sections import TIMED_OUT, Section, Sections
 from gpuhost.state import Container, Engine, Toolkit
 
 
@@ -106,7 +106,7 @@ def _provider(parts: Sections) -> str:
 
 
 def _installed(parts: Sections) -> list[str]:
-    return [line for line in parts["packages"].out if len(line.split()) == 3 and " ii" in line]
+    return [line for line in parts["packages"].out if line.split()[2:] in (["ii"], ["hi"])]
 
 
 def _refined(provider: str, info: dict[str, Any]) -> str:
@@ -120,6 +120,8 @@ def _refined(provider: str, info: dict[str, Any]) -> str:
 def _info(section: Section | None) -> tuple[dict[str, Any], str]:
     if section is None:
         return {}, "there is no docker command"
+    if section.rc in TIMED_OUT:
+        return {}, "docker info did not answer in 15 seconds"
     if section.rc:
         return {}, (section.err or section.out or (f"exit code {section.rc}",))[0]
     info: dict[str, Any] = json.loads("".join(section.out))

@@ -6,10 +6,9 @@ every GPU is there.
 
 import re
 
-from gpuhost.parsing.sections import Section, Sections
+from gpuhost.parsing.sections import TIMED_OUT, Section, Sections
 from gpuhost.state import Gpu, Gpus, PciGpu
 
-TIMED_OUT = (124, 137)
 BY_RC = {
     4: "blocked",
     6: "no-devices",

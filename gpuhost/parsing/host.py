@@ -70,4 +70,5 @@ def ports(parts: Sections) -> frozenset[tuple[str, int]]:
 def _socket(text: str) -> tuple[str, int]:
     packed, _, port = text.partition(":")
     words = [bytes.fromhex(packed[i : i + 8])[::-1] for i in range(0, len(packed), 8)]
-    return str(ipaddress.ip_address(b"".join(words))), int(port, 16)
+    address = ipaddress.ip_address(b"".join(words))
+    return str(getattr(address, "ipv4_mapped", None) or address), int(port, 16)

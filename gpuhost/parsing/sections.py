@@ -8,6 +8,9 @@ REQUIRED = frozenset(
     | {"units", "engine", "hooks"}
 )
 
+TIMED_OUT = (124, 137)
+"""Exit codes of `timeout`: after its signal, and after SIGKILL."""
+
 
 class UnreadableReport(ValueError):
     """The report is not one: the host's shell failed or something printed in between."""

@@ -104,7 +104,7 @@ def _spec(view: View) -> Lines:
         return
     now = f"made for driver {toolkit.cdi_driver}" if toolkit.cdi_devices else "missing"
     yield Step(
-        Stage.DAEMON, "cdi spec", now, f"made for driver {driver}",
+        Stage.DAEMON, "cdi spec", now, f"made for driver {driver or 'to come'}",
         "it names the driver's files", (RunUnit(REFRESH),),
     )  # fmt: skip
 

@@ -18,6 +18,8 @@ DISTRIBUTIONS = {
     "debian": ("docker.io", "docker-cli", "docker-compose", "docker-buildx"),
     "ubuntu": ("docker.io", "docker-compose-v2", "docker-buildx"),
     "fedora": ("moby-engine", "docker-cli", "docker-compose", "docker-buildx"),
+    "opensuse-leap": ("docker", "docker-compose", "docker-buildx"),
+    "opensuse-tumbleweed": ("docker", "docker-compose", "docker-buildx"),
 }
 CONFLICTS = {
     "docker": ("docker.io", "docker-cli", "docker-doc", "docker-compose", "docker-compose-v2",
@@ -156,6 +158,11 @@ def _unpackaged(view: View) -> Refusal | None:
         return Refusal(
             Stage.ENGINE, "engine", f"{system.name} packages no Docker Compose v2",
             "set engine_source = 'docker' for this host",
+        )  # fmt: skip
+    if source == "docker" and system.family == "suse":
+        return Refusal(
+            Stage.ENGINE, "engine", f"Docker's repository has no packages for {system.name}",
+            "set engine_source = 'distro' for this host",
         )  # fmt: skip
     if source == "distro" and not wanted_packages(view):
         return Refusal(

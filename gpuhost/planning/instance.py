@@ -99,10 +99,21 @@ def _sees_gpus(view: View, release: Release, container: Container) -> bool:
 
 
 def _given(view: View, release: Release) -> list[str]:
-    cards, chosen = view.state.gpus.cards, release.instance.gpus
+    gpus, chosen = view.state.gpus, release.instance.gpus
     if chosen == "all":
-        return [_uuid(line) for line in view.state.gpus.listing]
-    return [card.uuid for card in cards if card.index in chosen or card.uuid in chosen]
+        return [_uuid(line) for line in gpus.listing]
+    whole = [card.uuid for card in gpus.cards if card.index in chosen or card.uuid in chosen]
+    return [*whole, *_slices(gpus.listing, chosen)]
+
+
+def _slices(listing: tuple[str, ...], chosen: list[int | str]) -> Iterator[str]:
+    """Chosen MIG devices; `nvidia-smi -L` shows each below the GPU it is a part of."""
+    parent = ""
+    for line in listing:
+        if _uuid(line).startswith("GPU-"):
+            parent = _uuid(line)
+        elif _uuid(line) in chosen:
+            yield from (parent, _uuid(line))
 
 
 def _uuid(line: str) -> str:
@@ -113,9 +124,10 @@ def _refusals(view: View, release: Release) -> Iterator[Refusal]:
     instance, state = release.instance, view.state
     subject = f"instance {instance.name}"
     known = {card.index for card in state.gpus.cards} | {card.uuid for card in state.gpus.cards}
+    known |= {_uuid(line) for line in state.gpus.listing}
     if instance.gpus != "all" and not state.gpus.problem:
         for gpu in instance.gpus:
-            if gpu not in known and not str(gpu).startswith("MIG-"):
+            if gpu not in known:
                 yield Refusal(
                     Stage.INSTANCE, subject, f"there is no GPU {gpu}",
                     f"choose among {', '.join(str(card.index) for card in state.gpus.cards)}",
