@@ -14,7 +14,8 @@ def now() -> dict[str, Any]:
     """The faults in force, by name.
 
     exit_at_start: exit code; never_healthy, no_model, hang, lose_gpu: bool;
-    busy, slow_stop, slow_start, load_seconds, step_seconds: seconds.
+    busy, slow_stop, slow_start, load_seconds, step_seconds: seconds; register_seconds: time
+    between the pages' first answer and the API's.
     """
     return {**_read(os.environ.get("WEBUI_FAULTS", "")), **_read(_text())}
 

@@ -144,9 +144,10 @@ def open_in_phases(server: Server) -> None:
     host, port = server.server_address[:2]
     print(f"Running on local URL:  http://{host}:{port}", flush=True)
     print("\nTo create a public link, set `share=True` in `launch()`.", flush=True)
-    time.sleep(0.1)
+    pause = float(faults.now().get("register_seconds", 0.2)) / 2
+    time.sleep(pause)
     webui.ready.add("internal")
-    time.sleep(0.1)
+    time.sleep(pause)
     if webui.early_requests > TOO_MANY_EARLY_REQUESTS:
         raise RuntimeError("Cannot add middleware after an application has started")
     webui.ready.add("api")
