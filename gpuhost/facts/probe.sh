@@ -41,9 +41,9 @@ special() {
 
 packages() {
   if have dpkg-query; then
-    dpkg-query -W -f "\${Package} \${Version} \${db:Status-Abbrev}\n" "docker*" containerd containerd.io runc podman-docker "nvidia-container-*" "libnvidia-container*" nvidia-driver nvidia-docker2 2>/dev/null
+    dpkg-query -W -f "\${Package} \${Version} \${db:Status-Abbrev}\n" "docker*" containerd containerd.io runc podman-docker "nvidia-container-*" "libnvidia-container*" "nvidia-driver*" "nvidia-headless-*" nvidia-docker2 2>/dev/null
   elif have rpm; then
-    rpm -qa --qf "%{NAME} %{VERSION}-%{RELEASE} ii\n" "docker*" containerd containerd.io runc podman-docker "nvidia-container-*" "libnvidia-container*" "nvidia-driver*" "moby-engine*"
+    rpm -qa --qf "%{NAME} %{VERSION}-%{RELEASE} ii\n" "docker*" containerd containerd.io runc podman-docker "nvidia-container-*" "libnvidia-container*" "nvidia-driver*" "nvidia-open*" "kmod-nvidia*" "akmod-nvidia*" "moby-engine*"
   fi
   :
 }

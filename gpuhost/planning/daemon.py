@@ -3,8 +3,16 @@
 import json
 from typing import Any
 
-from gpuhost import daemon_json
-from gpuhost.actions import ConfigureDaemon, Effect, MakeDirectory, ReloadUnits, RunUnit, WriteFile
+from gpuhost import daemon_json, templates
+from gpuhost.actions import (
+    ConfigureDaemon,
+    Effect,
+    EnableUnit,
+    MakeDirectory,
+    ReloadUnits,
+    RunUnit,
+    WriteFile,
+)
 from gpuhost.daemon_problems import problems
 from gpuhost.plan import Lines, Refusal, Stage, Step
 from gpuhost.planning.files import drift
@@ -18,12 +26,8 @@ EFFECTS: dict[daemon_json.Effect, Effect] = {
 }
 REFRESH = "nvidia-cdi-refresh.service"
 DROP_IN = "/etc/systemd/system/docker.service.d/gpuhost-cdi.conf"
-DROP_IN_TEXT = (
-    "# Managed by gpuhost: containers that ask for a CDI device start after its spec is made.\n"
-    "[Unit]\n"
-    f"Wants={REFRESH}\n"
-    f"After={REFRESH}\n"
-)
+STARTER = "/etc/systemd/system/gpuhost-start.service"
+STARTER_ENABLED = "/etc/systemd/system/docker.service.wants/gpuhost-start.service"
 
 
 def lines(view: View) -> Lines:
@@ -104,18 +108,26 @@ def _spec(view: View) -> Lines:
         return
     now = f"made for driver {toolkit.cdi_driver}" if toolkit.cdi_devices else "missing"
     yield Step(
-        Stage.DAEMON, "cdi spec", now, f"made for driver {driver or 'to come'}",
+        Stage.DAEMON, "cdi spec", now, f"made for {f'driver {driver}' if driver else 'the new driver'}",
         "it names the driver's files", (RunUnit(REFRESH),),
     )  # fmt: skip
 
 
 def _order_at_boot(view: View) -> Lines:
-    drop_in = WriteFile(DROP_IN, DROP_IN_TEXT.encode())
+    drop_in = WriteFile(DROP_IN, templates.render("gpuhost-cdi.conf").encode())
     if now := drift(view.state, drop_in):
         yield Step(
             Stage.DAEMON, "engine unit", f"order at boot {now}", "after the CDI spec",
             "a container that starts before it would have no GPU",
             (MakeDirectory(DROP_IN.rpartition("/")[0], 0o755, "0:0"), drop_in, ReloadUnits()),
+        )  # fmt: skip
+    starter = WriteFile(STARTER, templates.render("gpuhost-start.service").encode())
+    disabled = "" if view.state.file(STARTER_ENABLED).kind == "symlink" else "disabled"
+    if now := drift(view.state, starter) or disabled:
+        yield Step(
+            Stage.DAEMON, "start at boot", now, "enabled",
+            "engines before 28.2 start containers before they know CDI",
+            (starter, ReloadUnits(), EnableUnit(STARTER.rpartition("/")[2])),
         )  # fmt: skip
 
 

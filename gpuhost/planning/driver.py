@@ -1,9 +1,13 @@
 """The NVIDIA driver: refused with the exact commands, or installed when asked to."""
 
+import re
+
 from gpuhost.actions import Packages, Reboot, WriteFile
 from gpuhost.plan import Lines, Refusal, Stage, Step
 from gpuhost.planning.view import View
 
+PACKAGED = re.compile(r"nvidia-driver(-\d.*)?|nvidia-(headless|open)-?\d*.*|a?kmod-nvidia.*")
+"""The packages that bring the kernel module, on any distribution."""
 MISSING = ("no-driver", "not-loaded", "no-library", "nouveau")
 SOURCE = "/etc/apt/sources.list.d/gpuhost-driver.sources"
 DEBIAN = ("linux-headers-{deb_arch}", "nvidia-driver", "nvidia-smi")
@@ -22,7 +26,7 @@ def lines(view: View) -> Lines:
     gpus, settings = view.state.gpus, view.settings
     if gpus.problem not in MISSING:
         return
-    if gpus.problem == "not-loaded" and (view.state.packages.get("nvidia-driver") or gpus.runfile):
+    if gpus.problem in ("not-loaded", "nouveau") and (_installed(view) or gpus.runfile):
         yield from _installed_but_not_loaded(view)
     elif not settings.driver_manage:
         yield _refuse(gpus.detail, f"{commands(view)} (or set driver_manage = True)")
@@ -55,6 +59,10 @@ def packages(view: View) -> tuple[str, ...]:
         return tuple(view.settings.driver_packages)
     names = {"debian": DEBIAN, "ubuntu": UBUNTU}.get(view.state.system.id, ())
     return tuple(name.format(deb_arch=view.state.system.deb_arch) for name in names)
+
+
+def _installed(view: View) -> bool:
+    return any(PACKAGED.fullmatch(name) for name in view.state.packages)
 
 
 def _install(view: View) -> Lines:

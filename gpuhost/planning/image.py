@@ -61,7 +61,8 @@ def unresolved(view: View, stage: Stage, reference: str) -> Refusal:
     """Why there is no digest for a reference."""
     name = key(reference, view.platform)
     problem = view.lock.problems.get(name, f"{reference}: it was not resolved")
-    return Refusal(stage, "image", problem, "correct image_reference, or its registry's login")
+    setting = "toolkit_probe_image" if stage is Stage.PROOF else "image_reference"
+    return Refusal(stage, "image", problem, f"correct {setting}, or its registry's login")
 
 
 def needs_of(view: View, image: LockedImage) -> ImageNeeds:

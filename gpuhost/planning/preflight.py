@@ -32,10 +32,10 @@ def _system(view: View) -> Lines:
     if system.init != "systemd":
         yield _refuse("system", f"init is {system.init}", "boot this host with systemd")
     if abs(system.clock_offset) > CLOCK_TOLERANCE:
-        way = "ahead" if system.clock_offset > 0 else "behind"
+        way = "ahead of" if system.clock_offset > 0 else "behind"
         yield _refuse(
             "clock",
-            f"{abs(system.clock_offset):.0f} seconds {way} of this machine",
+            f"{abs(system.clock_offset):.0f} seconds {way} this machine",
             "set it: timedatectl set-ntp true",
         )
 
