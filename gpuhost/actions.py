@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-
 Effect = Literal["nothing", "reload", "restart"]
 """What makes a running engine follow its daemon.json."""
 

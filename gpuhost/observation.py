@@ -28,6 +28,7 @@ def questions(settings: Settings) -> Questions:
     registry = registry_of(settings.image_reference)
     files = [
         *(engine.SOURCE, toolkit.SOURCE, toolkit.PREFERENCES, driver.SOURCE, daemon.DROP_IN),
+        *(daemon.STARTER, daemon.STARTER_ENABLED),
         *(f"{CLIENT}/config.json", f"/etc/docker/certs.d/{registry}/ca.crt"),
         *(instance.GATES_PROGRAM, f"{LIBRARY}/inside/sitecustomize.py"),
         *map(compose_path, names),

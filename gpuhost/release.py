@@ -2,19 +2,15 @@
 
 import functools
 import hashlib
-import json
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from gpuhost import templates
 from gpuhost.actions import WriteFile
 from gpuhost.settings import Instance, Settings
 
-TEMPLATES = Path(__file__).parent.parent / "templates"
 INSIDE = Path(__file__).parent / "inside"
 FOLDER = "/etc/gpuhost/instances"
 LIBRARY = "/usr/local/lib/gpuhost"
@@ -145,9 +141,9 @@ class Release:
 
     def _render(self, release: str) -> str:
         address, port = self.published
-        return _templates().get_template("compose.yaml.j2").render(
+        return templates.render(
+            "compose.yaml.j2",
             release=self,
-            name=self.instance.name,
             ports=[f"{_bracketed(address)}:{port}:{PORT}"],
             labels={**self.labels, "org.gpuhost.release": release},
             settings=self.settings,
@@ -182,21 +178,3 @@ def inside(name: str) -> bytes:
 
 def _bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address else address
-
-
-def _literal(value: Mapping[str, Any] | list[Any] | str | int) -> str:
-    return json.dumps(value, ensure_ascii=False).replace("$", "$$")
-
-
-@functools.cache
-def _templates() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - YAML, and every value passes through `literal`
-    )
-    environment.filters["literal"] = _literal
-    return environment

@@ -63,22 +63,24 @@ def _published(address: str, port: int) -> str:
         r"printf 'GET /internal/ping HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3; "
         'read -r _ code _ <&3; [ "$code" = 200 ]'
     )
-    failed = json.dumps({"gate": "published", "state": "failed",
-                         "reason": f"no answer at {address}:{port} on the host"})  # fmt: skip
-    return f"timeout 10 bash -c {shlex.quote(ask)} || {{ echo {shlex.quote(failed)}; exit 1; }}"
+    failed = _failure("published", f"no answer at {address}:{port} on the host")
+    return f"timeout 10 bash -c {shlex.quote(ask)} || {{ echo {failed}; exit 1; }}"
 
 
 def _healthy(container: str) -> str:
     """Wait for the engine's own health check: restarts and `docker ps` go by it."""
-    failed = json.dumps({"gate": "healthy", "state": "failed",
-                         "reason": f"the engine's health check did not pass in {HEALTH_LIMIT} s"})  # fmt: skip
+    failed = _failure("healthy", f"the engine's health check did not pass in {HEALTH_LIMIT} s")
     ask = "docker inspect --format '{{.State.Health.Status}}' " + container
     return (
         f"for _ in $(seq {HEALTH_LIMIT}); do\n"
         f'  [ "$({ask})" = healthy ] && exit 0\n'
         "  sleep 1\n"
-        f"done\necho {shlex.quote(failed)}; exit 1"
+        f"done\necho {failed}; exit 1"
     )
+
+
+def _failure(gate: str, reason: str) -> str:
+    return shlex.quote(json.dumps({"gate": gate, "state": "failed", "reason": reason}))
 
 
 def _lines(output: str) -> list[dict[str, object]]:

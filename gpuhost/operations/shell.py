@@ -126,13 +126,15 @@ def prove_gpus(action: ProveGpus, record_path: str) -> str:
     image, record = shlex.quote(action.image), shlex.quote(action.record)
     folder = shlex.quote(record_path.rpartition("/")[0])
     return f"""
-host=$(timeout 30 nvidia-smi -L) || {{ echo "nvidia-smi -L fails on the host: $host" >&2; exit 1; }}
+host=$(timeout 30 nvidia-smi -L) || {{ echo "nvidia-smi -L fails here: $host" >&2; exit 1; }}
 inside=$(timeout 120 docker run --rm --pull never --network none {flags} {image} nvidia-smi -L 2>&1)
 if [ "$host" != "$inside" ]; then
-  printf 'a container sees other GPUs than the host\\nhost:\\n%s\\ncontainer:\\n%s\\n' "$host" "$inside" >&2
+  echo "a container sees other GPUs than the host" >&2
+  printf 'host:\\n%s\\ncontainer:\\n%s\\n' "$host" "$inside" >&2
   exit 1
 fi
-mkdir -p {folder} && printf '%s\\n' {record} >{record_path}.new && mv {record_path}.new {record_path}"""
+mkdir -p {folder} && printf '%s\\n' {record} >{record_path}.new &&
+  mv {record_path}.new {record_path}"""
 
 
 def start_instance(action: StartInstance) -> str:

@@ -107,8 +107,9 @@ def _spec(view: View) -> Lines:
     if toolkit.cdi_devices and (not toolkit.cdi_driver or toolkit.cdi_driver == driver):
         return
     now = f"made for driver {toolkit.cdi_driver}" if toolkit.cdi_devices else "missing"
+    wanted = f"driver {driver}" if driver else "the new driver"
     yield Step(
-        Stage.DAEMON, "cdi spec", now, f"made for {f'driver {driver}' if driver else 'the new driver'}",
+        Stage.DAEMON, "cdi spec", now, f"made for {wanted}",
         "it names the driver's files", (RunUnit(REFRESH),),
     )  # fmt: skip
 
