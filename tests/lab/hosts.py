@@ -33,7 +33,7 @@ def default_gpus(number: int) -> tuple[cards.Gpu, ...]:
 
 
 def is_up(host: LabHost) -> bool:
-    """Whether the host exists as this recipe makes it; starts one that was stopped."""
+    """Whether the host is as this recipe makes it; one that is stopped or booting comes up."""
     try:
         container = engine.connect().containers.get(host.container)
     except NotFound:
@@ -42,7 +42,7 @@ def is_up(host: LabHost) -> bool:
         return False
     if container.status != "running":
         container.start()
-        host.settle()
+    host.settle()
     return True
 
 
