@@ -51,7 +51,8 @@ def ensure() -> DockerClient:
         return connect()
     except EngineError:
         with step(f"engine: dockerd started, log in {_log()}"):
-            _start()
+            if ours() is None:
+                _start()
             return _answer()
 
 
@@ -93,6 +94,8 @@ def _start() -> None:
         "--pidfile",
         "/run/gpuhost-lab-engine.pid",
     ]
+    # A dockerd that was killed leaves it behind, and a new one would not start.
+    Path(f"{RUNTIME}.pid").unlink(missing_ok=True)
     with _log().open("ab") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -107,9 +110,11 @@ def _answer(timeout: float = 60) -> DockerClient:
         try:
             return connect()
         except EngineError:
+            if ours() is None:
+                break
             time.sleep(0.2)
     last = _log().read_text(errors="replace").splitlines()[-5:]
-    raise EngineError(f"engine: dockerd: no answer after {timeout:.0f} s: " + " | ".join(last))
+    raise EngineError(f"engine: dockerd: no answer, its log ends: {' | '.join(last)}")
 
 
 def _start_time(pid: int) -> str:

@@ -15,7 +15,7 @@ from tests.lab.lab import Lab
 
 def show() -> None:
     """Print engine, services and hosts."""
-    console = Console(width=120, highlight=False)
+    console = Console(width=150, highlight=False)
     try:
         client = engine.connect()
     except engine.EngineError as error:
