@@ -1,6 +1,7 @@
 """The table at the end of a run: what every host is now, and where it stands."""
 
 import atexit
+import ipaddress
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ class Entry:
 
     cells: list[list[str]] = field(default_factory=list)
     failure: str = ""
+    hint: str = ""
 
 
 _entries: dict[str, Entry] = {}
@@ -33,7 +35,12 @@ def expect(host: str) -> None:
 
 def seen(session: "Session") -> None:
     """Take over what was observed of a host."""
-    _entries.setdefault(session.host.name, Entry()).cells = rows(session)
+    entry = _entries.setdefault(session.host.name, Entry())
+    entry.cells = rows(session)
+    instance = session.settings.webui_instances[0]
+    address = session.settings.address_of(instance)
+    if ipaddress.ip_address(address).is_loopback and session.address != "localhost":
+        entry.hint = _tunnel(address, instance.port)
 
 
 def failed(host: str, reason: str) -> None:
@@ -80,8 +87,8 @@ def print_table() -> None:
     console = Console(width=None if sys.stdout.isatty() else 200)
     console.print()
     console.print(table)
-    if hint := _tunnels([cells[-1] for entry in _entries.values() for cells in entry.cells]):
-        console.print(hint, style="dim")
+    if hints := [entry.hint for entry in _entries.values() if entry.hint]:
+        console.print(hints[0], style="dim")
 
 
 def _counted(names: list[str]) -> str:
@@ -95,10 +102,6 @@ def _reachable(address: str, host: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _tunnels(urls: list[str]) -> str:
-    loopback = [url for url in urls if url.startswith(("http://127.", "http://[::1]"))]
-    if not loopback or all(name.startswith("@local") for name in _entries):
-        return ""
-    place = loopback[0].removeprefix("http://").rstrip("/")
-    port = place.rpartition(":")[2]
+def _tunnel(address: str, port: int) -> str:
+    place = f"{_reachable(address, '')}:{port}"
     return f"{place} is the host's own loopback: ssh -L {port}:{place} HOST brings it here."
