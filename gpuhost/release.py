@@ -115,7 +115,7 @@ class Release:
         address, port = self.published
         words = ["docker", "run", "--detach", "--name", self.container, "--init"]
         words += ["--restart", "unless-stopped", *self._gpu_flags()]
-        words += ["--publish", f"{_bracketed(address)}:{port}:{PORT}"]
+        words += ["--publish", f"{bracketed(address)}:{port}:{PORT}"]
         words += [f"--volume={host}:{inner}" for host, inner in self.volumes.items()]
         words += [f"--env={name}={value}" for name, value in self.environment.items()]
         words += ["--shm-size", self.settings.webui_shm_size, "--stop-signal", "SIGTERM"]
@@ -144,7 +144,7 @@ class Release:
         return templates.render(
             "compose.yaml.j2",
             release=self,
-            ports=[f"{_bracketed(address)}:{port}:{PORT}"],
+            ports=[f"{bracketed(address)}:{port}:{PORT}"],
             labels={**self.labels, "org.gpuhost.release": release},
             settings=self.settings,
             probe=HEALTH_PROBE,
@@ -176,5 +176,6 @@ def inside(name: str) -> bytes:
     return (INSIDE / name).read_bytes()
 
 
-def _bracketed(address: str) -> str:
+def bracketed(address: str) -> str:
+    """An address as it stands before a port."""
     return f"[{address}]" if ":" in address else address

@@ -93,7 +93,7 @@ def _configuration(view: View) -> Lines:
 def _restart_reason(view: View) -> str:
     state = view.state
     if view.access == "hook":
-        if view.changes(Stage.TOOLKIT):
+        if view.replaces(Stage.TOOLKIT):
             return "toolkit changes"
         if state.engine.running and state.toolkit.hooks_changed > state.engine.started:
             return "older than the toolkit's hook"
@@ -145,4 +145,4 @@ def _value(value: object) -> str:
 
 
 def _refuse(found: str, remedy: str) -> Refusal:
-    return Refusal(Stage.DAEMON, "daemon.json", found, remedy)
+    return Refusal(Stage.DAEMON, "daemon.json", found.replace("daemon.json: ", ""), remedy)

@@ -136,10 +136,11 @@ def _install(view: View, missing: list[str], conflicts: list[str]) -> Step:
         "Docker's repository" if view.settings.engine_source == "docker" else "the distribution"
     )
     wanted = view.settings.engine_version or f"from {source}"
+    install = tuple(missing) or wanted_packages(view)
     why = f"replaces {' '.join(conflicts)}" if conflicts else f"missing: {' '.join(missing)}"
     return Step(
         Stage.ENGINE, "engine", now, wanted, why,
-        (Packages("Docker Engine", wanted_packages(view), tuple(conflicts), _rpm(view)),
+        (Packages("Docker Engine", install, tuple(conflicts), _rpm(view)),
          EnableUnit("docker.service")),
     )  # fmt: skip
 

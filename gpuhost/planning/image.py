@@ -87,7 +87,8 @@ def _fit(view: View, image: LockedImage) -> Lines:
 
 def found_of(objection: Objection) -> str:
     """What the objection saw against what it wanted."""
-    return f"{objection.found}, needs {objection.wanted}"
+    prefix = "driver " if objection.subject == "driver" else ""
+    return f"{prefix}{objection.found.removeprefix(prefix)}, needs {objection.wanted}"
 
 
 def _room(view: View, image: LockedImage) -> Lines:

@@ -14,7 +14,7 @@ from gpuhost.plan import Lines, Refusal, Stage, Step
 from gpuhost.planning.files import drift
 from gpuhost.planning.image import GIB, gigabytes, pull, short
 from gpuhost.planning.view import View
-from gpuhost.release import LIBRARY, Release, inside, proven_path
+from gpuhost.release import LIBRARY, Release, bracketed, inside, proven_path
 from gpuhost.settings import Instance
 from gpuhost.state import Container
 
@@ -164,7 +164,7 @@ def _taken(view: View, release: Release) -> str:
         if number != port or not _collides(address, listening):
             continue
         if not any(label.endswith(f":{port}") for label in ours):
-            return f"{listening}:{number}"
+            return f"{bracketed(listening)}:{number}"
     return ""
 
 

@@ -8,7 +8,7 @@ from gpuhost.planning.image import present, pull, unresolved
 from gpuhost.planning.view import View
 
 RECORD = "/var/lib/gpuhost/gpu-proof"
-CHANGERS = (Stage.DRIVER, Stage.ENGINE, Stage.TOOLKIT, Stage.DAEMON)
+CHANGERS = (Stage.DRIVER, Stage.ENGINE, Stage.TOOLKIT)
 
 
 def lines(view: View) -> Lines:
@@ -16,7 +16,7 @@ def lines(view: View) -> Lines:
     image = view.image(view.settings.toolkit_probe_image)
     found = (view.state.file(RECORD).content or b"").decode(errors="replace").strip()
     wanted = record(view)
-    changing = view.changes(*CHANGERS)
+    changing = view.replaces(*CHANGERS)
     if found == wanted and not changing:
         return
     if image is None:

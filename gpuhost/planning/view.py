@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gpuhost.actions import Packages, Reboot
 from gpuhost.lock import Lock, LockedImage, key
 from gpuhost.plan import Line, Lines, Stage, Step
 from gpuhost.secrets import Secrets
@@ -30,9 +31,10 @@ class View:
             self.planned.append(line)
             yield line
 
-    def changes(self, *stages: Stage) -> bool:
-        """Whether one of these stages will change something."""
-        return any(isinstance(line, Step) and line.stage in stages for line in self.planned)
+    def replaces(self, *stages: Stage) -> bool:
+        """Whether one of these stages will install packages or reboot, not just write files."""
+        steps = (line for line in self.planned if isinstance(line, Step) and line.stage in stages)
+        return any(isinstance(one, Packages | Reboot) for step in steps for one in step.actions)
 
     @property
     def access(self) -> Literal["cdi", "hook"]:
