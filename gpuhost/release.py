@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,7 +32,7 @@ class Release:
     image: str
     """repository@sha256:..."""
     access: Literal["cdi", "hook"]
-    login: str = ""
+    login: str = field(default="", repr=False)
     """user:password, or ""."""
 
     @property
@@ -124,6 +124,7 @@ class Release:
         words += ["--health-cmd", shlex.join(["python3", "-c", HEALTH_PROBE])]
         words += ["--health-interval", "5s", "--health-timeout", "10s", "--health-retries", "4"]
         words += ["--health-start-period", f"{self.settings.gate_start_timeout}s"]
+        words += ["--log-driver", "json-file"]
         words += ["--log-opt", f"max-size={self.settings.webui_log_size}"]
         words += ["--log-opt", f"max-file={self.settings.webui_log_files}"]
         return [*words, self.image]

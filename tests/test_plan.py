@@ -15,7 +15,6 @@
 """
 
 import re
-import runpy
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,17 +22,17 @@ from typing import Any
 import pytest
 import yaml
 
-from gpuhost import actions, settings
+from gpuhost import actions
 from gpuhost.lock import Lock, LockedImage
 from gpuhost.plan import Refusal, Stage
 from gpuhost.planning import plan
 from gpuhost.secrets import Secrets
 from gpuhost.state import Container, Disk, File, Gpu, PciGpu
 from tests import pretend
+from tests.defaults import checked
 
 HERE = Path(__file__).parent
 CASES = {path.stem: yaml.safe_load(path.read_text()) for path in (HERE / "plan").glob("*.yaml")}
-DEFAULTS = runpy.run_path(str(HERE.parent / "group_data" / "all.py"))
 IMAGE = "docker.io/yanwk/sd-webui-base:nightly"
 PROBE = "docker.io/library/debian:trixie-slim"
 CA = b"-----BEGIN CERTIFICATE-----\n"
@@ -42,13 +41,12 @@ GB = 10**9
 
 def settings_of(data):
     """The defaults with keys of our own, and the case's."""
-    known = {key: DEFAULTS[key] for key in settings.Settings.model_fields}
     keys = {
         f"{group}_apt_{part}": value
         for group, name in (("engine", "docker"), ("toolkit", "nvidia"))
         for part, value in (("key", name), ("fingerprint", pretend.fingerprint(name)))
     }
-    return settings.read({**known, **keys, **data})
+    return checked(**{**keys, **data})
 
 
 def secrets_of(chosen):

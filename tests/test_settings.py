@@ -1,5 +1,4 @@
 import re
-import runpy
 import socket
 import subprocess
 import sys
@@ -11,8 +10,8 @@ import yaml
 from gpuhost import settings, startup
 from gpuhost.complaints import by_host
 from gpuhost.settings import Settings
+from tests.defaults import DATA, ROOT
 
-ROOT = Path(__file__).parent.parent
 ALL = ROOT / "group_data" / "all.py"
 CASES = {
     f"{path.stem}: {name}": case
@@ -21,15 +20,11 @@ CASES = {
 }
 
 
-def defaults():
-    return {key: value for key, value in runpy.run_path(str(ALL)).items() if key[0] != "_"}
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_says(name, monkeypatch):
     monkeypatch.setenv("GPUHOST_TEST_PASSWORD", "fine")
     case = CASES[name]
-    data = {**defaults(), **case["data"]}
+    data = {**DATA, **case["data"]}
     for key in case.get("without", ()):
         del data[key]
     assert startup.complain(data) == case["says"]
@@ -40,17 +35,17 @@ def test_there_are_enough_cases():
 
 
 def test_a_set_is_no_json():
-    assert startup.complain({**defaults(), "engine_options": {"labels": {"a"}}}) == [
+    assert startup.complain({**DATA, "engine_options": {"labels": {"a"}}}) == [
         "engine_options.labels: should be something that JSON can hold, got {'a'}"
     ]
 
 
 def test_defaults_are_valid():
-    assert startup.complain(defaults()) == []
+    assert startup.complain(DATA) == []
 
 
 def test_all_py_and_the_model_hold_the_same_keys_in_the_same_order():
-    assert list(defaults()) == list(Settings.model_fields)
+    assert list(DATA) == list(Settings.model_fields)
 
 
 def test_the_model_has_no_defaults_of_its_own():
