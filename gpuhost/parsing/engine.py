@@ -125,6 +125,9 @@ def _info(section: Section | None) -> tuple[dict[str, Any], str]:
     if section.rc:
         return {}, (section.err or section.out or (f"exit code {section.rc}",))[0]
     info: dict[str, Any] = json.loads("".join(section.out))
+    if not info.get("ServerVersion"):
+        said = [*section.err, *(info.get("ServerErrors") or []), "docker info names no server"]
+        return {}, said[0]
     return info, ""
 
 
