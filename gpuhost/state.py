@@ -56,7 +56,7 @@ class Gpus:
     """The GPUs of a host, or the reason there are none.
 
     `problem` is "" or one of: absent, wsl, jetson, nouveau, vfio, no-driver, not-loaded,
-    no-library, mismatch, no-devices, lost, blocked, broken, hung, unreadable.
+    no-library, mismatch, outdated, no-devices, lost, blocked, broken, hung, unreadable.
     """
 
     cards: tuple[Gpu, ...] = ()
@@ -168,6 +168,8 @@ class HostState:
     toolkit: Toolkit
     packages: Mapping[str, str] = field(default_factory=dict)
     """Installed version by package name, of the packages that matter here."""
+    unfinished: frozenset[str] = frozenset()
+    """Packages that an interrupted transaction left half installed."""
     foreign_sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Other files that name a repository of ours: its key word -> paths."""
     files: Mapping[str, File] = field(default_factory=dict)

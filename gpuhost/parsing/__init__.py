@@ -8,6 +8,8 @@ from gpuhost.parsing.host import disks, files, ports, system
 from gpuhost.parsing.sections import Sections, UnreadableReport, sections
 from gpuhost.state import HostState
 
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
 __all__ = ["UnreadableReport", "host_state"]
 
 
@@ -20,7 +22,7 @@ def host_state(report: Sequence[str], now: float) -> HostState:
     parts = sections(report)
     try:
         return _host_state(parts, now)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise UnreadableReport(f"the host's report: {type(error).__name__}: {error}") from error
 
 
@@ -31,6 +33,7 @@ def _host_state(parts: Sections, now: float) -> HostState:
         engine=engine(parts),
         toolkit=toolkit(parts),
         packages=_packages(parts),
+        unfinished=_unfinished(parts),
         foreign_sources=_sources(parts),
         files=files(parts),
         containers=container_map(parts),
@@ -46,6 +49,12 @@ def _host_state(parts: Sections, now: float) -> HostState:
 def _packages(parts: Sections) -> dict[str, str]:
     rows = [line.split() for line in parts["packages"].out]
     return {row[0]: row[1] for row in rows if len(row) == 3 and row[2].startswith(("ii", "hi"))}
+
+
+def _unfinished(parts: Sections) -> frozenset[str]:
+    """By dpkg's second letter: unpacked, half-configured, half-installed, waiting for triggers."""
+    rows = [line.split() for line in parts["packages"].out]
+    return frozenset(row[0] for row in rows if len(row) == 3 and row[2][1:2] in tuple("UFHWt"))
 
 
 def _sources(parts: Sections) -> dict[str, tuple[str, ...]]:

@@ -26,7 +26,7 @@ def gpus(parts: Sections) -> Gpus:
     special = set(parts["special"].out)
     pci = tuple(PciGpu(*[*line.split(" "), ""][:3]) for line in parts["pci"].out)
     cards, problem, detail = _asked(parts.get("smi"))
-    if problem:
+    if problem or special & {"wsl", "jetson"}:
         problem, detail = _cause(problem, detail, special, pci)
     listing = parts["listing"].out if not problem and "listing" in parts else ()
     return Gpus(
@@ -62,6 +62,8 @@ def _asked(smi: Section | None) -> tuple[tuple[Gpu, ...], str, str]:
 def _by_text(first: str) -> str:
     if "No supported GPUs" in first:
         return "no-devices"
+    if "is not a valid field to query" in first:
+        return "outdated"
     return "mismatch" if "version mismatch" in first else ""
 
 

@@ -17,6 +17,8 @@ FAMILIES = {
     "opensuse": "suse",
     "sles": "suse",
 }
+CODENAMES = ("UBUNTU_CODENAME", "DEBIAN_CODENAME", "VERSION_CODENAME")
+"""Relatives name the release whose packages they use before their own."""
 
 
 def system(parts: Sections, now: float) -> System:
@@ -26,9 +28,9 @@ def system(parts: Sections, now: float) -> System:
     values = {key: " ".join(shlex.split(value)) for key, value in fields.items()}
     names = [values.get("ID", ""), *values.get("ID_LIKE", "").split()]
     return System(
-        id=values.get("ID", ""),
+        id="ubuntu" if "UBUNTU_CODENAME" in values else values.get("ID", ""),
         version=values.get("VERSION_ID", ""),
-        codename=values.get("UBUNTU_CODENAME") or values.get("VERSION_CODENAME", ""),
+        codename=next((values[key] for key in CODENAMES if key in values), ""),
         family=next((FAMILIES[name] for name in names if name in FAMILIES), ""),
         name=values.get("PRETTY_NAME", "an unknown Linux"),
         arch=arch,

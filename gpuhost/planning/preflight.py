@@ -48,6 +48,7 @@ def _gpus(view: View) -> Lines:
         "jetson": "use NVIDIA's L4T containers; this image is built for discrete GPUs",
         "vfio": "give a GPU back to the host, or take this host out of the inventory",
         "mismatch": "the driver was upgraded under the running one: reboot this host",
+        "outdated": "this driver is too old to say what it drives: install 525 or newer",
         "no-devices": "the driver finds no GPU it can serve: read dmesg for NVRM lines",
         "lost": "a GPU fell off the bus: reboot this host, and check its power and seating",
         "hung": "the GPU or its driver is wedged: reboot this host",
