@@ -4,6 +4,7 @@ from pyinfra.context import ctx_host
 
 from gpuhost import report
 from gpuhost.operations.converge import converge
+from gpuhost.operations.job import wait_for
 from gpuhost.operations.refuse import refuse
 from gpuhost.plan import Stage
 from gpuhost.session import Session, current
@@ -13,7 +14,11 @@ def observe() -> Session:
     """Read the host's settings and, in one remote command, the host."""
     session = current(ctx_host.get())  # type: ignore[no-untyped-call]
     report.expect(session.host.name)
-    if session.observe():
+    if session.observe() and session.view.state.busy_units:
+        for unit in session.view.state.busy_units:
+            wait_for(session.host.state, session.host, unit)
+        session.observe()
+    if session.state:
         report.seen(session)
     return session
 

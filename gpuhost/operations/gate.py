@@ -27,7 +27,9 @@ def prove(session: Session, action: ProveInstance, state: State, host: Host) -> 
     try:
         run_job(state, host, job)
     except JobFailed as error:
-        reason = _reason(tail(state, host, job, 50)) or str(error)
+        reason = (
+            _reason(tail(state, host, job, 50)) or _container(state, host, action) or str(error)
+        )
         raise JobFailed(_advice(reason, action), _log(state, host, action)) from error
     record = {
         "release": action.release,
@@ -113,6 +115,15 @@ def _log(state: State, host: Host, action: ProveInstance) -> str:
     container = shlex.quote(container_name(action.name))
     _, output = remote(state, host, f"docker logs --tail {LOG_LINES} {container} 2>&1")
     return "\n".join(output)
+
+
+def _container(state: State, host: Host, action: ProveInstance) -> str:
+    """Why the gates could not even run: the container does not stay up."""
+    ask = "{{.State.Status}}, exit code {{.State.ExitCode}}, restarted {{.RestartCount}} times"
+    container = shlex.quote(container_name(action.name))
+    ok, output = remote(state, host, f"docker inspect --format {shlex.quote(ask)} {container}")
+    ended = ok and output and not output[-1].startswith("running, exit code 0, restarted 0")
+    return f"gate starts failed: the container does not stay up: {output[-1]}" if ended else ""
 
 
 def _remember(state: State, host: Host, action: ProveInstance, record: dict[str, object]) -> None:

@@ -8,6 +8,7 @@ import base64
 import shlex
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,8 @@ from gpuhost.progress import BOARD
 
 FOLDER = "/run/gpuhost"
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
+LEFT_BEHIND = 6 * 3600
+"""Seconds to wait for a job of an earlier run: as long as the longest pull may take."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,13 @@ def run_job(state: State, host: Host, job: Job) -> None:
             ) from error
         if glance.rc:
             raise JobFailed(f"failed with exit code {glance.rc}", tail(state, host, job))
+
+
+def wait_for(state: State, host: Host, unit: str) -> None:
+    """See a job of an earlier run through, whatever becomes of it."""
+    job = Job(unit.removeprefix("gpuhost-job-").removesuffix(".service"), unit, "", LEFT_BEHIND)
+    with suppress(JobFailed), BOARD.job(host.name, "an earlier run's work") as row:
+        _follow(state, host, job, row.show)
 
 
 def tail(state: State, host: Host, job: Job, lines: int = 15) -> str:

@@ -106,7 +106,9 @@ def _provider(parts: Sections) -> str:
 
 
 def _installed(parts: Sections) -> list[str]:
-    return [line for line in parts["packages"].out if line.split()[2:] in (["ii"], ["hi"])]
+    """Installed, or half way there: any of dpkg's states but not-installed and config-files."""
+    rows = [line for line in parts["packages"].out if len(line.split()) == 3]
+    return [row for row in rows if row.split()[2][1:2] not in ("n", "c")]
 
 
 def _refined(provider: str, info: dict[str, Any]) -> str:

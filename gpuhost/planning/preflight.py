@@ -10,6 +10,13 @@ CLOCK_TOLERANCE = 300
 
 def lines(view: View) -> Lines:
     """Refusals for what a host is."""
+    if view.state.busy_units:
+        yield _refuse(
+            "host",
+            f"an earlier run is still at work ({', '.join(view.state.busy_units)})",
+            "wait for it, or run deploy.py, which sees it through",
+        )
+        return
     yield from _system(view)
     yield from _gpus(view)
     yield from _engine(view)

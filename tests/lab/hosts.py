@@ -80,6 +80,8 @@ def _host_config(host: LabHost) -> dict[str, object]:
         binds={host.volume: {"bind": "/var/lib/docker", "mode": "rw"}},
         port_bindings={port: (host.address, port) for port in PORTS},
         network_mode=engine.NETWORK,
+        # `reboot` inside ends the container; this is what powers it on again.
+        restart_policy={"Name": "always"},
         extra_hosts=machine.known_names(),
     )
     # What the engine's own client sends for `systempaths=unconfined`.
