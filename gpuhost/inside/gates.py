@@ -87,6 +87,8 @@ def _reason(error: urllib.error.HTTPError) -> str:
         body = json.loads(error.read())
     except ValueError:
         return "no reason given"
+    if not isinstance(body, dict):
+        return "no reason given"
     return " ".join(str(body.get(key, "")) for key in ("error", "detail", "errors")).strip()[:300]
 
 
@@ -102,7 +104,7 @@ def main(words: "list[str]") -> int:
         say(gate=name, state="waiting", limit=int(limit))
         try:
             figures.update(GATES[name](float(limit)))
-        except (Failed, OSError, ValueError) as error:
+        except (Failed, OSError, ValueError, LookupError, TypeError) as error:
             say(gate=name, state="failed", reason=str(error))
             return 1
         figures["%s_seconds" % name] = round(time.monotonic() - began, 2)
