@@ -1,6 +1,7 @@
 import re
 import shlex
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import yaml
@@ -22,7 +23,7 @@ def release(settings=None, instance=None, **changes):
     return replace(one, **changes)
 
 
-INPUTS = {
+INPUTS: dict[str, dict[str, Any]] = {
     "another image": {"image": IMAGE.replace("1", "2")},
     "gpus by cdi or by hook": {"access": "hook"},
     "a login": {"login": LOGIN},
@@ -132,7 +133,7 @@ def words(one):
     return found
 
 
-CONTAINERS = {
+CONTAINERS: dict[str, dict[str, Any]] = {
     "as it comes": {},
     "with a login": {"login": LOGIN, "settings": {"webui_address": "0.0.0.0",
                      "webui_user": "painter", "webui_password_env": "X"}},
