@@ -116,6 +116,8 @@ def _from_file(key: str, path: Path) -> str:
         raise SecretError(
             f"{key}: should be a readable file, got {error.strerror}: {path}"
         ) from None
+    except UnicodeDecodeError:
+        raise SecretError(f"{key}: should be UTF-8 text, got other bytes: {path}") from None
     if mode & 0o077:
         raise SecretError(f"{key}: should be mode 0600, got {mode:04o} (chmod 600 {path})")
     if not secret:

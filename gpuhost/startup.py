@@ -15,6 +15,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 from pyinfra.connectors.ssh import SSHConnector, connector_data_meta
 
+from gpuhost import lock as locks
 from gpuhost import secrets, settings
 from gpuhost.agreement import disagreements
 from gpuhost.complaints import by_host, complaints, unknown_keys
@@ -35,7 +36,7 @@ def check_settings_before_connecting() -> None:
     def init(self: State, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         check(self)
-        self.gpuhost_lock = lock_path()  # type: ignore[attr-defined]
+        self.gpuhost_lock = check_lock(lock_path())  # type: ignore[attr-defined]
 
     State.init = init  # type: ignore[method-assign]
 
@@ -45,6 +46,15 @@ def check(state: State) -> None:
     found = {host.name: complain(_data(host)) for host in state.inventory}
     if lines := by_host(found):
         raise BadSettings("\n    " + "\n    ".join(lines))
+
+
+def check_lock(path: Path | None) -> Path | None:
+    """:raises BadSettings: when the lock is there and cannot be read"""
+    try:
+        locks.read(path) if path else None
+    except locks.LockError as error:
+        raise BadSettings(f"\n    {error}") from error
+    return path
 
 
 def lock_path() -> Path | None:

@@ -93,6 +93,7 @@ def other(key):
 @pytest.mark.parametrize("key", sorted(set(DATA) - SHAPING - {"webui_instances"}))
 def test_the_id_does_not_move_with(key):
     changes = {key: other(key)}
+    needs: dict[str, dict[str, Any]]
     needs = {"driver_reboot": {"driver_manage": True},
              "webui_user": {"webui_password_env": "X"},
              "image_registry_user": {"image_registry_password_env": "X"}}  # fmt: skip
