@@ -1,17 +1,16 @@
-"""From an action to what runs: a short script, long work, or a pyinfra operation."""
+"""From an action to what runs: a short script, or long work."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from pyinfra.api import State
 from pyinfra.api.host import Host
-from pyinfra.operations import server
 
 from gpuhost import actions
 from gpuhost.operations import gate, packages, shell
 from gpuhost.operations.job import Job, run_job
+from gpuhost.operations.reboot import reboot
 from gpuhost.planning.proof import RECORD
 from gpuhost.planning.registry_login import CLIENT
 from gpuhost.session import Session
@@ -38,16 +37,9 @@ class Work:
     run: Callable[[State, Host], None]
 
 
-@dataclass(frozen=True)
-class Inner:
-    """Commands of a pyinfra operation."""
-
-    commands: Callable[[], Iterable[Any]]
-
-
 def command(
     session: Session, action: actions.Action, key: Callable[[str, str], bytes]
-) -> Shell | Work | Inner:
+) -> Shell | Work:
     """
     :param key: fetches a repository's key by source and fingerprint
     """
@@ -67,7 +59,7 @@ def command(
         case actions.ProveInstance():
             return Work("gates", partial(gate.prove, session, action))
         case actions.Reboot():
-            return Inner(partial(_reboot, session))
+            return Work("reboot", reboot)
         case _:
             return _simple(action)
 
@@ -114,13 +106,3 @@ def _pull(session: Session, reference: str, size: int) -> Work:
         expected_bytes=size,
     )
     return Work("pull", lambda state, host: run_job(state, host, job))
-
-
-def _reboot(session: Session) -> Iterable[Any]:
-    from gpuhost.operations.converge import failing
-    from gpuhost.plan import Stage
-
-    if session.host.name.startswith("@local"):
-        yield failing(session, Stage.DRIVER, "this machine runs pyinfra itself: reboot it by hand")
-        return
-    yield from server.reboot._inner(delay=10, interval=1, reboot_timeout=600)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from pyinfra import logger
 from pyinfra.api import State, operation
-from pyinfra.api.command import FunctionCommand, PyinfraCommand, StringCommand
+from pyinfra.api.command import FunctionCommand, PyinfraCommand
 from pyinfra.api.host import Host
 
 from gpuhost import report
@@ -81,8 +81,6 @@ def _commands(session: Session, step: Step, action: Any) -> Commands:
         return
     if isinstance(found, acting.Work):
         yield FunctionCommand(partial_named(_work, session, step, found), [], {})
-    elif isinstance(found, acting.Inner):
-        yield from found.commands()
     else:
         yield FunctionCommand(partial_named(_shell, session, step, found), [], {})
 
@@ -118,6 +116,3 @@ def _work(session: Session, step: Step, work: acting.Work, state: State, host: H
 
 def _end(output: list[str], lines: int = 15) -> str:
     return "\n".join(output[-lines:])
-
-
-__all__ = ["StringCommand", "converge", "failing", "refusing"]
