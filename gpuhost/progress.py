@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+NOTHING = 500_000
+"""Bytes (or bytes per second) not worth a word."""
+
 
 def size(count: float) -> str:
     """Bytes for people."""
@@ -21,11 +24,15 @@ class Row:
         self.board, self.host, self.label, self.expected = board, host, label, expected
         self.began = time.monotonic()
         self.received = 0
+        self.rate = 0.0
         self.line = ""
+        self._looked = self.began
 
     def show(self, received: int, line: str) -> None:
         """Take over what the last look saw."""
-        self.received, self.line = max(received, 0), line
+        now = time.monotonic()
+        self.rate = (received - self.received) / max(now - self._looked, 0.1)
+        self.received, self.line, self._looked = max(received, 0), line, now
         self.board.redraw()
 
     def say(self, text: str) -> None:
@@ -37,19 +44,19 @@ class Row:
         """How long it has been running."""
         return time.monotonic() - self.began
 
-    @property
-    def amount(self) -> str:
-        """Bytes and rate, as far as known."""
-        if self.received < 500_000:
+    def amount(self, rate: float) -> str:
+        """Bytes, and bytes per second; nothing while there is next to nothing."""
+        if self.received < NOTHING:
             return ""
-        rate = f", {size(self.received / max(self.seconds, 0.1))}/s"
+        speed = f", {size(rate)}/s" if rate > NOTHING else ""
         if self.expected:
-            return f"{size(min(self.received, self.expected))} of {size(self.expected)}{rate}"
-        return f"{size(self.received)}{rate}"
+            return f"{size(min(self.received, self.expected))} of {size(self.expected)}{speed}"
+        return f"{size(self.received)}{speed}"
 
     def text(self) -> str:
         """One line for a terminal."""
-        parts = [f"[{self.host}]", self.label, f"{self.seconds:.0f} s", self.amount, self.line]
+        amount = self.amount(self.rate)
+        parts = [f"[{self.host}]", self.label, f"{self.seconds:.0f} s", amount, self.line]
         return "    " + "  ".join(part for part in parts if part)
 
 
@@ -59,19 +66,21 @@ class Board:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self._live: Any = None
+        self._echo = click.echo
 
     @contextmanager
     def job(self, host: str, label: str, expected: int = 0) -> Iterator[Row]:
         """Show one job while it runs, and leave one line when it ended well."""
         row = Row(self, host, label, expected)
-        row.say("started")
         self.rows.append(row)
         self._open()
+        if not self._live:
+            row.say("started")
         try:
             yield row
-            amount = f", {row.amount}" if row.amount else ""
             self._leave(row)
-            row.say(f"done in {row.seconds:.0f} s{amount}")
+            amount = row.amount(row.received / max(row.seconds, 0.1))
+            row.say(f"done in {row.seconds:.0f} s" + (f", {amount}" if amount else ""))
         except BaseException:
             self._leave(row)
             raise
@@ -88,6 +97,7 @@ class Board:
         if not self.rows and self._live:
             self._live.stop()
             self._live = None
+            click.echo = self._echo
 
     def _open(self) -> None:
         if self._live or not sys.stderr.isatty():
@@ -98,6 +108,13 @@ class Board:
         console = Console(file=sys.stderr)
         self._live = Live(self._table(), console=console, auto_refresh=False, transient=True)
         self._live.start()
+        self._echo, click.echo = click.echo, self._above
+
+    def _above(self, message: Any = "", *_: Any, **__: Any) -> None:
+        """Stand in for `click.echo` while rows are drawn: what others say goes above them."""
+        from rich.text import Text
+
+        self._live.console.print(Text.from_ansi(str(message)), soft_wrap=True)
 
     def _table(self) -> Any:
         from rich.text import Text

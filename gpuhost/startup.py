@@ -1,6 +1,8 @@
 """What pyinfra must do differently from its first moment on; `config.py` calls these."""
 
 import functools
+import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 from pyinfra.connectors.ssh import SSHConnector, connector_data_meta
+from pyinfra.context import ctx_state
 
 from gpuhost import lock as locks
 from gpuhost import secrets, settings
@@ -110,6 +113,28 @@ def send_small_packets_at_once() -> None:
 def check_host_keys_strictly() -> None:
     """Refuse hosts whose key is not in known_hosts, unless host data says otherwise."""
     connector_data_meta["ssh_strict_host_key_checking"].default = "yes"
+
+
+def draw_progress_ourselves() -> None:
+    """Silence pyinfra's spinner: it overwrites the rows of `gpuhost.progress`."""
+    os.environ.setdefault("PYINFRA_PROGRESS", "off")
+
+
+def interrupt_with_130() -> None:
+    """Ctrl-C ends this program only, and says so: what hosts work on, they finish."""
+
+    def leave(signum: int, frame: object) -> None:
+        click.echo(
+            "\n--> Interrupted. What hosts are working on goes on there;"
+            " run again, and it is seen through.",
+            err=True,
+        )
+        if ctx_state.isset():
+            state: State = ctx_state.get()  # type: ignore[no-untyped-call]
+            state.pool.kill(block=False)
+        raise SystemExit(130)
+
+    signal.signal(signal.SIGINT, leave)
 
 
 def ask_only_on_a_terminal() -> None:

@@ -83,7 +83,8 @@ def run_job(state: State, host: Host, job: Job) -> None:
                 " on the host, run again to see it through"
             ) from error
         if glance.rc:
-            raise JobFailed(f"failed with exit code {glance.rc}", tail(state, host, job))
+            advice = f"see {FOLDER}/{job.name}.log on the host, mend it and run again"
+            raise JobFailed(f"failed with exit code {glance.rc} ({advice})", tail(state, host, job))
 
 
 def wait_for(state: State, host: Host, unit: str) -> None:

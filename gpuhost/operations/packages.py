@@ -31,7 +31,8 @@ def _dnf(action: Packages) -> str:
     if action.rpm_repository:
         url = shlex.quote(action.rpm_repository)
         lines += [
-            "dnf install -y 'dnf-command(config-manager)'",
+            "dnf config-manager --help >/dev/null 2>&1"
+            " || dnf install -y 'dnf-command(config-manager)'",
             f"dnf config-manager addrepo --overwrite --from-repofile={url}"
             f" || dnf config-manager --add-repo {url}",
         ]

@@ -74,6 +74,7 @@ def configure_daemon(action: ConfigureDaemon) -> str:
     confirmed before the restart.
     """
     lines = ["set -e", f"file={DAEMON_JSON}", "new=$file.gpuhost-new", "old=$file.gpuhost-before"]
+    lines.append(_BACK)
     if action.text is not None:
         lines += [_WRITE, "mv $new $file"]
     if action.effect != "nothing":
@@ -83,6 +84,12 @@ def configure_daemon(action: ConfigureDaemon) -> str:
     lines.append("rm -f $old $old.none")
     return "\n".join(line for line in lines if line)
 
+
+_BACK = """
+back() {
+  if [ -e $old ]; then mv $old $file; elif [ -e $old.none ]; then rm -f $file $old.none; fi
+  echo "$1; the former daemon.json is in place again" >&2
+}"""
 
 _WRITE = """
 mkdir -p /etc/docker
@@ -99,12 +106,19 @@ sync $new"""
 
 _RELOAD = """
 if systemctl is-active --quiet docker; then
-  systemctl reload docker
+  systemctl reload docker || { back "docker could not be reloaded"; exit 1; }
   if grep -q '"live-restore": true' $file; then
+    kept=
     for _ in 1 2 3 4 5 6 7 8 9 10; do
-      [ "$(docker info --format '{{.LiveRestoreEnabled}}' 2>/dev/null)" = true ] && break
+      kept=$(docker info --format '{{.LiveRestoreEnabled}}' 2>/dev/null || true)
+      [ "$kept" = true ] && break
       sleep 0.5
     done
+    if [ "$kept" != true ]; then
+      back "docker did not switch live-restore on"
+      systemctl reload docker || true
+      exit 1
+    fi
   fi
 fi"""
 
@@ -112,10 +126,9 @@ _RESTART = """
 systemctl reset-failed docker.service 2>/dev/null || true
 if ! systemctl restart docker || ! timeout 60 docker info >/dev/null 2>&1; then
   journalctl -n 15 --no-pager -o cat -u docker >&2 || true
-  if [ -e $old ]; then mv $old $file; elif [ -e $old.none ]; then rm -f $file $old.none; fi
+  back "docker did not come back"
   systemctl reset-failed docker.service 2>/dev/null || true
   systemctl restart docker || true
-  echo "docker did not come back with the new daemon.json; the former one is in place again" >&2
   exit 1
 fi"""
 
