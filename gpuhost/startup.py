@@ -129,7 +129,7 @@ def interrupt_with_130() -> None:
             " run again, and it is seen through.",
             err=True,
         )
-        if ctx_state.isset():
+        if ctx_state.isset():  # type: ignore[no-untyped-call]
             state: State = ctx_state.get()  # type: ignore[no-untyped-call]
             state.pool.kill(block=False)
         raise SystemExit(130)

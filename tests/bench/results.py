@@ -74,6 +74,12 @@ def circumstances(versions: dict[str, str], engine: str) -> dict[str, Any]:
             "python": platform.python_version(),
             "hosts_run_here": True,
         },
+        "ansible": {
+            "forks": 50,
+            "pipelining": True,
+            "facts_gathered": False,
+            "connections": "kept open between runs by ControlPersist; gpuhost connects anew",
+        },
         "versions": {"pyinfra": version("pyinfra"), **versions, "docker on hosts": engine},
     }
 
