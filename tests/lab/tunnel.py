@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.lab.host import HostError
 from tests.lab.places import STATE
 
+KEY = STATE / "id_ed25519"
 RECORD = STATE / "tunnel.pid"
 PORT = 17860
 OPEN_LIMIT = 15.0
@@ -27,7 +28,7 @@ def start(address: str) -> None:
         "BatchMode": "yes",
         "ExitOnForwardFailure": "yes",
     }
-    command = ["ssh", "-N", "-L", f"127.0.0.1:{PORT}:127.0.0.1:7860", "-i", STATE / "id_ed25519"]
+    command = ["ssh", "-N", "-L", f"127.0.0.1:{PORT}:127.0.0.1:7860", "-i", str(KEY)]
     command += [f"-o{name}={value}" for name, value in options.items()]
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(
