@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -156,8 +157,8 @@ DRIFTS = {
         "docker rm -f gpuhost-webui theirs; docker image prune -af", "sd-webui"),
     "the toolkit is upgraded by hand": (
         "rm /etc/apt/preferences.d/gpuhost-*; apt-get update -qq; apt-get install -qq -y"
-        " --allow-downgrades nvidia-container-toolkit=1.19.1-1 nvidia-container-toolkit-base=1.19.1-1"
-        " libnvidia-container-tools=1.19.1-1 libnvidia-container1=1.19.1-1", "toolkit"),
+        " --allow-downgrades nvidia-container-toolkit{,-base}=1.19.1-1"
+        " libnvidia-container{-tools,1}=1.19.1-1", "toolkit"),
     "storage is opened to the world": ("chmod 777 /srv/gpuhost/webui", "storage"),
 }  # fmt: skip
 
@@ -167,7 +168,7 @@ def test_drift_is_named_and_mended(
     drift: str, site: Path, root_host: LabHost, foreign_container: str
 ) -> None:
     command, subject = DRIFTS[drift]
-    root_host.run(command, check=True)
+    root_host.run(f"bash -c {shlex.quote(command)}", check=True)
     found = plan(site, ROOT_HOST)
     assert found.rc == 2
     assert any(subject in step["subject"] for step in found.plan()[ROOT_HOST]["steps"])
