@@ -17,7 +17,7 @@ def disagreements(settings: "Settings") -> Iterator[str]:
     Of settings that are valid only in part, what compares a missing one is left out.
     """
     complete = settings.model_fields_set >= set(type(settings).model_fields)
-    for check in (_shared, _exposure, _login, _gates, _flags, _options, _driver, _registry):
+    for check in CHECKS:
         try:
             yield from check(settings)
         except AttributeError:
@@ -103,6 +103,14 @@ def _flags(settings: "Settings") -> Iterator[str]:
                 )
 
 
+def _version(settings: "Settings") -> Iterator[str]:
+    if settings.engine_version and settings.engine_source != "docker":
+        yield (
+            "engine_version: should come with engine_source = 'docker', got engine_source ="
+            f" {settings.engine_source!r} (leave it empty, or set engine_source = 'docker')"
+        )
+
+
 def _options(settings: "Settings") -> Iterator[str]:
     taken = {
         "hosts": "it collides with -H in the engine's unit",
@@ -129,3 +137,6 @@ def _registry(settings: "Settings") -> Iterator[str]:
             "image_registry_user: should come with a password, got none"
             " (set image_registry_password_env or image_registry_password_file)"
         )
+
+
+CHECKS = (_shared, _exposure, _login, _gates, _flags, _version, _options, _driver, _registry)
