@@ -1,6 +1,7 @@
 """One run on one host: its settings, what was observed, what is planned.
 
-This is the only module that reads `host.data`.
+Host data becomes settings here; `startup` reads it too, to check it before any host is contacted,
+and `tasks` reads `format`.
 """
 
 from dataclasses import dataclass, field
