@@ -1,6 +1,8 @@
 """What pyinfra must do differently from its first moment on; `config.py` calls these."""
 
+import atexit
 import functools
+import gc
 import os
 import signal
 import socket
@@ -135,6 +137,11 @@ def interrupt_with_130() -> None:
         raise SystemExit(130)
 
     signal.signal(signal.SIGINT, leave)
+
+
+def end_quickly() -> None:
+    """Spare the interpreter's last collection: it walks all of pyinfra, for 0.1 to 0.3 seconds."""
+    atexit.register(gc.freeze)
 
 
 def ask_only_on_a_terminal() -> None:

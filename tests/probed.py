@@ -84,6 +84,7 @@ def _engine(state: HostState) -> dict[str, list[str]]:
         "LiveRestoreEnabled": engine.live_restore,
         "CDISpecDirs": list(engine.cdi_dirs) or None,
         "DockerRootDir": engine.data_root,
+        "ClientInfo": {"Plugins": [{"Name": "compose", "Version": engine.compose}]},
     }
     active = "active" if engine.running else "inactive"
     return {
@@ -94,7 +95,6 @@ def _engine(state: HostState) -> dict[str, list[str]]:
             f"ActiveState={active}",
         ],
         "info": [json.dumps(info)],
-        "compose": [engine.compose],
         "images": sorted(state.images),
         "containers": [line for one in state.containers.values() for line in _container(one)],
     }

@@ -76,7 +76,7 @@ contents() {
 
 engine() {
   path=$(command -v docker) && printf "cli %s\n" "$(readlink -f "$path")"
-  have docker && bound 15 docker --version 2>/dev/null | sed "s/^/version /"
+  [ -n "$path" ] && [ "$(head -c 2 "$path")" = "#!" ] && bound 15 docker --version 2>/dev/null | sed "s/^/version /"
   [ -e /snap/bin/docker ] && echo snap
   [ -S /var/run/docker.sock ] && echo socket
   since=$(systemctl show docker.service -p ActiveEnterTimestamp --value 2>/dev/null)
@@ -84,8 +84,6 @@ engine() {
   systemctl show docker.service -p ActiveState -p ExecStart 2>/dev/null
   :
 }
-
-compose() { bound 15 docker compose version --short; }
 
 hooks() {
   for name in nvidia-container-runtime-hook nvidia-cdi-hook; do
@@ -98,10 +96,11 @@ hooks() {
 }
 
 containers() {
-  ours=$(bound 15 docker ps -aq --no-trunc --filter label=org.gpuhost.instance)
+  listed=$(bound 15 docker ps -a --no-trunc --filter label=org.gpuhost.instance --format "{{.ID}} {{.State}} {{.Names}}")
+  ours=$(printf "%s\n" "$listed" | cut -d " " -f 1)
   [ -n "$CONTAINERS$ours" ] || return 0
   bound 15 docker container inspect --format "{\"name\":{{json .Name}},\"status\":{{json .State.Status}},\"health\":{{if .State.Health}}{{json .State.Health.Status}}{{else}}\"\"{{end}},\"image\":{{json .Config.Image}},\"labels\":{{json .Config.Labels}},\"exit\":{{.State.ExitCode}},\"error\":{{json .State.Error}}}" $CONTAINERS $ours 2>/dev/null
-  for name in $(bound 15 docker ps --filter label=org.gpuhost.instance --format "{{.Names}}"); do
+  for name in $(printf "%s\n" "$listed" | sed -n "s/^[^ ]* running //p"); do
     seen=$(bound 20 docker exec "$name" nvidia-smi -L 2>&1); code=$?
     printf "%s\n" "$seen" | sed "s/^/gpu $name $code /"
   done
@@ -109,9 +108,9 @@ containers() {
 }
 
 images() {
-  for repository in $REPOSITORIES; do
-    bound 15 docker image ls --digests --no-trunc --format "{{.Repository}}@{{.Digest}}" "$repository" 2>/dev/null
-  done
+  set --
+  for repository in $REPOSITORIES; do set -- "$@" --filter "reference=$repository"; done
+  [ $# -gt 0 ] && bound 15 docker image ls --digests --no-trunc --format "{{.Repository}}@{{.Digest}}" "$@" 2>/dev/null
   :
 }
 
@@ -136,7 +135,6 @@ if have nvidia-smi; then
 fi
 if have docker; then
   part info bound 15 docker info --format "{{json .}}" &
-  part compose compose &
   part containers containers &
   part images images &
 fi

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import gevent
 from paramiko import SSHException
 from pyinfra.api import State
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, pop_global_arguments
@@ -22,7 +21,8 @@ from pyinfra.api.host import Host
 from gpuhost.progress import BOARD
 
 FOLDER = "/run/gpuhost"
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
+SHORTEST_WAIT, LONGEST_WAIT = 10, 30
+"""Tenths of a second that one look waits on the host for the job's end."""
 LEFT_BEHIND = 6 * 3600
 """Seconds to wait for a job of an earlier run: as long as the longest pull may take."""
 
@@ -119,9 +119,9 @@ def _start(state: State, host: Host, job: Job) -> str:
 
 
 def _follow(state: State, host: Host, job: Job, show: Callable[[int, str], None]) -> Glance:
-    began, pause, first = time.monotonic(), FIRST_PAUSE, None
+    began, wait, first = time.monotonic(), SHORTEST_WAIT, None
     while True:
-        glance = _look(state, host, job)
+        glance = _look(state, host, job, wait)
         first = glance.received if first is None else first
         show(glance.received - first, glance.last_line)
         if glance.rc is not None:
@@ -131,15 +131,15 @@ def _follow(state: State, host: Host, job: Job, show: Callable[[int, str], None]
         if time.monotonic() - began > job.deadline:
             remote(state, host, f"systemctl stop gpuhost-job-{job.name}")
             raise JobFailed(f"it took longer than {job.deadline} s", tail(state, host, job))
-        gevent.sleep(pause)
-        pause = min(pause * 1.5, LONGEST_PAUSE)
+        wait = min(wait + 1, LONGEST_WAIT)
 
 
-def _look(state: State, host: Host, job: Job) -> Glance:
+def _look(state: State, host: Host, job: Job, wait: int) -> Glance:
     base = f"{FOLDER}/{job.name}"
     ok, output = remote(
         state,
         host,
+        f"for _ in $(seq {wait}); do [ -e {base}.rc ] && break; sleep 0.1; done\n"
         f"active=$(systemctl is-active gpuhost-job-{job.name})\n"
         f"cat {base}.rc 2>/dev/null || echo -\n"
         'echo "$active"\n'

@@ -17,13 +17,15 @@ def engine(parts: Sections) -> Engine:
         return Engine()
     version = next((line for line in facts if line.startswith("version ")), "")
     number = re.search(r"version v?([0-9][0-9A-Za-z.+~-]*)", version)
-    info, detail = _info(parts.get("info"))
+    info, client, detail = _info(parts.get("info"))
     return Engine(
         provider=_refined(provider, info),
-        version=info.get("ServerVersion") or (number.group(1).rstrip(",") if number else ""),
+        version=info.get("ServerVersion")
+        or client.get("Version", "")
+        or (number.group(1).rstrip(",") if number else ""),
         running=bool(info),
         detail=detail,
-        compose=_compose(parts.get("compose")),
+        compose=_compose(client),
         live_restore=bool(info.get("LiveRestoreEnabled")),
         swarm=(info.get("Swarm") or {}).get("LocalNodeState", "inactive") == "active",
         cgroup_driver=info.get("CgroupDriver", ""),
@@ -119,22 +121,33 @@ def _refined(provider: str, info: dict[str, Any]) -> str:
     return provider
 
 
-def _info(section: Section | None) -> tuple[dict[str, Any], str]:
+def _info(section: Section | None) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """What `docker info` says of the server and of the client, and what is wrong with the server.
+
+    With the daemon down it prints a document of zero values, its client's part filled in.
+    """
     if section is None:
-        return {}, "there is no docker command"
+        return {}, {}, "there is no docker command"
     if section.rc in TIMED_OUT:
-        return {}, "docker info did not answer in 15 seconds"
-    if section.rc:
-        return {}, (section.err or section.out or (f"exit code {section.rc}",))[0]
-    info: dict[str, Any] = json.loads("".join(section.out))
-    if not info.get("ServerVersion"):
-        said = [*section.err, *(info.get("ServerErrors") or []), "docker info names no server"]
-        return {}, said[0]
-    return info, ""
+        return {}, {}, "docker info did not answer in 15 seconds"
+    text = "".join(section.out)
+    info: dict[str, Any] = json.loads(text) if text.startswith("{") or not section.rc else {}
+    client: dict[str, Any] = info.get("ClientInfo") or {}
+    if section.rc or not info.get("ServerVersion"):
+        errors = [*section.err, *(info.get("ServerErrors") or []), *_said(section)]
+        return {}, client, errors[0]
+    return info, client, ""
 
 
-def _compose(section: Section | None) -> str:
-    return section.out[0].removeprefix("v") if section and not section.rc and section.out else ""
+def _said(section: Section) -> list[str]:
+    lines = [line for line in section.out if line and not line.startswith("{")]
+    return [*lines, f"exit code {section.rc}" if section.rc else "docker info names no server"]
+
+
+def _compose(client: dict[str, Any]) -> str:
+    """The version of compose v2, which is a plugin of the client."""
+    plugins = [one for one in client.get("Plugins") or () if one.get("Name") == "compose"]
+    return plugins[0].get("Version", "").removeprefix("v") if plugins else ""
 
 
 def _started(facts: tuple[str, ...]) -> float:
