@@ -15,7 +15,8 @@ from gpuhost.parsing import host_state
 from gpuhost.parsing.sections import sections
 from tests.lab import machine
 
-TOOLS = ["awk", "base64", "cat", "cut", "date", "df", "dirname", "grep", "head", "mktemp", "printf", "readlink",
+TOOLS = ["awk", "base64", "cat", "cut", "date", "df", "dirname", "grep", "head",
+         "mktemp", "printf", "readlink",
          "rm", "sed", "sha256sum", "sleep", "sort", "stat", "tr", "uname"]  # fmt: skip
 SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"]}
 ROW = "0, GPU-5b1d0c3e-0a11, NVIDIA GeForce RTX 4090, 580.126.09, 8.9, 24564, [N/A]"
