@@ -56,7 +56,7 @@ def gpu_access(session: Session) -> None:
 def registry(session: Session) -> None:
     """Let the engine reach the image's registry: its login and its CA."""
     if session.plan.of(Stage.REGISTRY):
-        converge(name="Log in at the registry", session=session, stage=Stage.REGISTRY)
+        converge(name="Log in at the registry", session=session, stage=Stage.REGISTRY, again=False)
 
 
 def gpu_proof(session: Session) -> None:
@@ -68,7 +68,7 @@ def gpu_proof(session: Session) -> None:
 def image(session: Session) -> None:
     """Pull the image by its digest."""
     if session.plan.of(Stage.IMAGE):
-        converge(name="Pull the image", session=session, stage=Stage.IMAGE)
+        converge(name="Pull the image", session=session, stage=Stage.IMAGE, again=False)
 
 
 def instances(session: Session) -> None:

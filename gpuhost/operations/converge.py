@@ -21,7 +21,7 @@ Commands = Generator[PyinfraCommand, None, None]
 
 
 @operation()
-def converge(session: Session, stage: Stage) -> Commands:
+def converge(session: Session, stage: Stage, again: bool = True) -> Commands:
     """
     Bring one stage of a host to what its settings say.
 
@@ -30,8 +30,9 @@ def converge(session: Session, stage: Stage) -> Commands:
 
     + session: the host's session
     + stage: which steps of its plan to carry out
+    + again: observe anew; False for a stage that no stage before it has a bearing on
     """
-    if not session.observe():
+    if again and not session.observe():
         yield failing(session, stage, "the host could not be read")
         return
     if session.plan.refusals:
