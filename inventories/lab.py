@@ -4,9 +4,21 @@ import json
 import os
 from pathlib import Path
 
+from pyinfra.api.exceptions import PyinfraError
+
 _FOLDER = Path(__file__).resolve().parent.parent / ".lab"
-_LAB = json.loads((_FOLDER / "lab.json").read_text(encoding="utf-8"))
-_CHOSEN = os.environ.get("GPUHOST_LAB_HOSTS", "").split()
+_RECORD = _FOLDER / "lab.json"
+_DEMO = ["lab-1", "lab-2"]
+_CHOSEN = os.environ.get("GPUHOST_LAB_HOSTS", "").split() or _DEMO
+
+if not _RECORD.exists():
+    raise PyinfraError("the lab is not up: run make lab")
+_LAB = json.loads(_RECORD.read_text(encoding="utf-8"))
+if _unknown := set(_CHOSEN) - {_entry["name"] for _entry in _LAB["hosts"]}:
+    raise PyinfraError(
+        f"GPUHOST_LAB_HOSTS: should name hosts of the lab, got {' '.join(sorted(_unknown))}"
+        " (python -m tests.lab status lists them)"
+    )
 
 
 def _access(entry):
@@ -35,7 +47,7 @@ lab = (
     [
         (entry["name"], {**_access(entry), **_exposure(entry)})
         for entry in _LAB["hosts"]
-        if entry["name"] in _CHOSEN or (not _CHOSEN and entry["name"] in ("lab-1", "lab-2"))
+        if entry["name"] in _CHOSEN
     ],
     {
         "engine_apt_url": _LAB["docker_apt"]["url"],
