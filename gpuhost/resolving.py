@@ -58,6 +58,7 @@ def _asked(lock: Lock, reference: str, settings: Settings, secrets: Secrets, pla
         ca=Path(settings.image_registry_ca).expanduser()
         if own and settings.image_registry_ca
         else None,
+        mirrors=tuple(settings.engine_registry_mirrors),
     )
     name = locks.key(reference, platform)
     try:

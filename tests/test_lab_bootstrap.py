@@ -182,12 +182,14 @@ def test_a_foreign_container_outlives_a_restart_of_the_engine(
 ) -> None:
     image = inspected(root_host, "gpuhost-webui", "{{.Image}}")
     root_host.run(f"docker run -d --name other --entrypoint sleep {image} 100000", check=True)
+    root_host.run(f"docker tag {image} somebodys/own:1", check=True)
     started = inspected(root_host, "other", "{{.State.StartedAt}}")
     root_host.run("echo '{}' >/etc/docker/daemon.json", check=True)
     assert deploy(site, ROOT_HOST).rc == 0
     assert inspected(root_host, "other", "{{.State.StartedAt}} {{.State.Running}}") == (
         f"{started} true"
     )
+    assert root_host.run("docker image ls -q somebodys/own:1").out.strip()
 
 
 def test_after_a_reboot_everything_is_served_and_nothing_is_to_do(
