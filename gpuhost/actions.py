@@ -52,8 +52,8 @@ class Packages:
     install: tuple[str, ...]
     """Names, or `name=version` with a trailing `*` allowed."""
     remove: tuple[str, ...] = ()
-    rpm_repository: str = ""
-    """Address of a .repo file, for dnf and zypper."""
+    rpm_key: str = ""
+    """Path of their repository's key on the host, for rpm's own list of keys."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import TypedDict
 from gpuhost.planning import daemon, driver, engine, instance, proof, toolkit
 from gpuhost.planning.image import familiar, repository
 from gpuhost.planning.registry_login import CLIENT, registry_of
+from gpuhost.planning.repository import rpm_paths, source_words
 from gpuhost.release import LIBRARY, compose_path, container_name, login_path, proven_path
 from gpuhost.settings import Settings
 
@@ -24,10 +25,12 @@ def questions(settings: Settings) -> Questions:
     """Every path, container and repository that planning looks at."""
     names = [one.name for one in settings.webui_instances]
     storages = [settings.storage_of(one) for one in settings.webui_instances]
-    contents = [engine.KEY, toolkit.KEY, daemon.PATH, proof.RECORD, *map(proven_path, names)]
+    keys = [engine.KEY, engine.RPM_KEY, toolkit.KEY, toolkit.RPM_KEY]
+    contents = [*keys, daemon.PATH, proof.RECORD, *map(proven_path, names)]
     registry = registry_of(settings.image_reference)
     files = [
         *(engine.SOURCE, toolkit.SOURCE, toolkit.PREFERENCES, driver.SOURCE, daemon.DROP_IN),
+        *(*rpm_paths(engine.RPM_NAME), *rpm_paths(toolkit.RPM_NAME)),
         *(daemon.STARTER, daemon.STARTER_ENABLED),
         *(f"{CLIENT}/config.json", f"/etc/docker/certs.d/{registry}/ca.crt"),
         *(instance.GATES_PROGRAM, f"{LIBRARY}/inside/sitecustomize.py"),
@@ -36,15 +39,16 @@ def questions(settings: Settings) -> Questions:
         *storages,
         *contents,
     ]
+    urls = (
+        *(settings.engine_apt_url, settings.engine_rpm_url),
+        *(settings.toolkit_apt_url, settings.toolkit_rpm_url),
+    )
     images = (settings.image_reference, settings.toolkit_probe_image)
     return Questions(
         files=files,
         contents=contents,
         disks=["/var/lib/docker", *storages],
-        source_words=[
-            engine.source_words(settings.engine_apt_url),
-            engine.source_words(settings.toolkit_apt_url),
-        ],
+        source_words=sorted({word for url in urls if (word := source_words(url))}),
         containers=[container_name(name) for name in names],
         repositories=sorted({familiar(repository(image)) for image in images}),
     )

@@ -157,6 +157,8 @@ class Settings(_Strict):
     engine_apt_key: str
     engine_apt_fingerprint: Fingerprint
     engine_rpm_url: str
+    engine_rpm_key: str
+    engine_rpm_fingerprint: Fingerprint
 
     driver_manage: bool
     driver_reboot: bool

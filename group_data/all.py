@@ -11,7 +11,9 @@ engine_options = {}  # further keys to merge into /etc/docker/daemon.json
 engine_apt_url = "https://download.docker.com/linux/{distribution}"  # Docker's apt repository
 engine_apt_key = "https://download.docker.com/linux/debian/gpg"  # its key, a URL or a local path
 engine_apt_fingerprint = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"  # the only key accepted
-engine_rpm_url = "https://download.docker.com/linux/{distribution}/docker-ce.repo"  # for dnf
+engine_rpm_url = "https://download.docker.com/linux/{distribution}/$releasever/$basearch/stable"  # for dnf
+engine_rpm_key = "https://download.docker.com/linux/centos/gpg"  # its key, a URL or a local path
+engine_rpm_fingerprint = "060A61C51B558A7F742B77AAC52FEB6B621E9F35"  # the only key accepted
 
 # NVIDIA driver
 driver_manage = False  # install the distribution's packaged driver where there is none
@@ -25,11 +27,9 @@ toolkit_version = "1.20.0-1"  # all four packages, pinned; 1.19.1-1 or newer
 toolkit_gpu_access = "auto"  # "cdi", "hook", or "auto": CDI where engine and toolkit allow it
 toolkit_probe_image = "docker.io/library/debian:trixie-slim"  # small glibc image for the GPU proof
 toolkit_apt_url = "https://nvidia.github.io/libnvidia-container/stable/deb"  # NVIDIA's repository
-toolkit_apt_key = "https://nvidia.github.io/libnvidia-container/gpgkey"  # its key, a URL or a path
+toolkit_apt_key = "https://nvidia.github.io/libnvidia-container/gpgkey"  # its key for deb and rpm, a URL or a path
 toolkit_apt_fingerprint = "C95B321B61E88C1809C4F759DDCAE044F796ECB0"  # the only key accepted
-toolkit_rpm_url = (
-    "https://nvidia.github.io/libnvidia-container/stable/rpm/nvidia-container-toolkit.repo"  # dnf, zypper
-)
+toolkit_rpm_url = "https://nvidia.github.io/libnvidia-container/stable/rpm/$basearch"  # for dnf, zypper
 
 # Image
 image_reference = "docker.io/yanwk/sd-webui-base:nightly"  # a tag or a digest, never neither

@@ -68,7 +68,7 @@ def test_shell(case):
 def test_packages(name):
     case = PACKAGES[name]
     action = actions.Packages(
-        "x", tuple(case["install"]), tuple(case.get("remove", ())), case.get("repository", "")
+        "x", tuple(case["install"]), tuple(case.get("remove", ())), case.get("key", "")
     )
     text = packages_script(action, case["family"])
     if "ends" in case:

@@ -42,8 +42,12 @@ GB = 10**9
 def settings_of(data):
     """The defaults with keys of our own, and the case's."""
     keys = {
-        f"{group}_apt_{part}": value
-        for group, name in (("engine", "docker"), ("toolkit", "nvidia"))
+        f"{group}_{part}": value
+        for group, name in (
+            ("engine_apt", "docker"),
+            ("engine_rpm", "rpm"),
+            ("toolkit_apt", "nvidia"),
+        )
         for part, value in (("key", name), ("fingerprint", pretend.fingerprint(name)))
     }
     return checked(**{**keys, **data})
@@ -116,7 +120,7 @@ def test_every_stage_is_seen():
     assert [stage.value for stage in Stage if f"{stage.value} |" not in said] == ["preflight"]
 
 
-@pytest.mark.parametrize("system", ["debian12", "debian13", "ubuntu2404", "fedora42"])
+@pytest.mark.parametrize("system", ["debian12", "debian13", "ubuntu2404", "fedora42", "rocky9"])
 def test_a_settled_host_has_an_empty_plan(system):
     state, *rest = plan_of({"host": f"settled {system}"})
     assert plan(state, *rest).empty
@@ -140,9 +144,9 @@ def deed(action):
             return f"write {path} from {source}"
         case actions.MakeDirectory(path, mode, owner):
             return f"make {path} {mode:04o} {owner}"
-        case actions.Packages(_, install, remove, repository):
+        case actions.Packages(_, install, remove, key):
             parts = ["install", *install, *(["remove", *remove] if remove else [])]
-            return " ".join([*parts, *(["from", repository] if repository else [])])
+            return " ".join([*parts, *(["by", key] if key else [])])
         case actions.ConfigureDaemon(text, effect, live_restore):
             return f"{'write and ' if text else ''}{effect}{', live' if live_restore else ''}"
         case actions.StartInstance(name, recreate):

@@ -27,15 +27,7 @@ fi
 
 
 def _dnf(action: Packages) -> str:
-    lines = ["export LC_ALL=C.UTF-8", "set -e"]
-    if action.rpm_repository:
-        url = shlex.quote(action.rpm_repository)
-        lines += [
-            "dnf config-manager --help >/dev/null 2>&1"
-            " || dnf install -y 'dnf-command(config-manager)'",
-            f"dnf config-manager addrepo --overwrite --from-repofile={url}"
-            f" || dnf config-manager --add-repo {url}",
-        ]
+    lines = _rpm_start(action)
     if action.remove:
         lines.append(f"dnf remove -y {shlex.join(action.remove)}")
     lines.append(f"dnf install -y --allowerasing {shlex.join(_dashed(action.install))}")
@@ -43,20 +35,22 @@ def _dnf(action: Packages) -> str:
 
 
 def _zypper(action: Packages) -> str:
-    lines = ["export LC_ALL=C.UTF-8", "set -e"]
-    if action.rpm_repository:
-        alias = action.rpm_repository.rpartition("/")[2].removesuffix(".repo")
-        url = shlex.quote(action.rpm_repository)
-        lines += [
-            f"zypper repos {shlex.quote(alias)} >/dev/null 2>&1"
-            f" || zypper --non-interactive addrepo {url}",
-            "zypper --non-interactive --gpg-auto-import-keys refresh",
-        ]
+    lines = _rpm_start(action)
+    if action.rpm_key:
+        lines.append(
+            "zypper --non-interactive refresh"
+            ' || echo "some package sources could not be read; see above"'
+        )
     if action.remove:
         lines.append(f"zypper --non-interactive remove {shlex.join(action.remove)}")
     names = shlex.join(_dashed(action.install))
     lines.append(f"zypper --non-interactive install --no-recommends --oldpackage {names}")
     return "\n".join(lines) + "\n"
+
+
+def _rpm_start(action: Packages) -> list[str]:
+    key = [f"rpm --import {shlex.quote(action.rpm_key)}"] if action.rpm_key else []
+    return ["export LC_ALL=C.UTF-8", "set -e", *key]
 
 
 def _dashed(names: tuple[str, ...]) -> list[str]:

@@ -36,7 +36,7 @@ def stdin_of(content: bytes) -> str:
 
 
 def move_aside(action: MoveAside) -> str:
-    """Rename to a name that apt does not read."""
+    """Rename to a name that no package manager reads."""
     path = shlex.quote(action.path)
     return f"mv {path} {path}.disabled-by-gpuhost"
 

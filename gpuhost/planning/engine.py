@@ -7,6 +7,8 @@ from gpuhost.planning.view import View
 
 KEY = "/etc/apt/keyrings/docker.asc"
 SOURCE = "/etc/apt/sources.list.d/docker.sources"
+RPM_NAME = "gpuhost-docker"
+RPM_KEY = f"{repository.RPM_KEYS}/RPM-GPG-KEY-{RPM_NAME}"
 DOCKER = (
     "docker-ce",
     "docker-ce-cli",
@@ -48,8 +50,8 @@ def lines(view: View) -> Lines:
             " (stops their containers, keeps /var/lib/docker), or engine_source = 'present'",
         )  # fmt: skip
         return
-    if settings.engine_source == "docker" and view.state.system.family == "debian":
-        yield from repository.lines(view, apt_repository(view))
+    if found := _repository(view):
+        yield from repository.lines(view, found)
     if missing or conflicts:
         yield _install(view, missing, conflicts)
     elif not view.state.engine.running:
@@ -57,6 +59,12 @@ def lines(view: View) -> Lines:
             Stage.ENGINE, "engine", view.state.engine.detail or "not running", "running",
             "containers need it", (EnableUnit("docker.service"),),
         )  # fmt: skip
+
+
+def _repository(view: View) -> repository.Repository | None:
+    if view.settings.engine_source != "docker" or not view.state.system.family:
+        return None
+    return apt_repository(view) if view.state.system.family == "debian" else rpm_repository(view)
 
 
 def apt_repository(view: View) -> repository.Repository:
@@ -76,7 +84,7 @@ def apt_repository(view: View) -> repository.Repository:
     return repository.Repository(
         stage=Stage.ENGINE,
         name="docker",
-        word=source_words(settings.engine_apt_url),
+        word=repository.source_words(settings.engine_apt_url),
         key_path=KEY,
         key_source=settings.engine_apt_key.format(distribution=base),
         fingerprint=settings.engine_apt_fingerprint,
@@ -84,9 +92,20 @@ def apt_repository(view: View) -> repository.Repository:
     )
 
 
-def source_words(url: str) -> str:
-    """The part of a repository's address that any source naming it must hold."""
-    return url.partition("://")[2].partition("{")[0].rstrip("/")
+def rpm_repository(view: View) -> repository.Repository:
+    """Docker's rpm repository for this distribution."""
+    settings = view.settings
+    base = {"fedora": "fedora", "rhel": "rhel"}.get(view.state.system.id, "centos")
+    url = settings.engine_rpm_url.format(distribution=base)
+    return repository.Repository(
+        stage=Stage.ENGINE,
+        name="docker",
+        word=repository.source_words(settings.engine_rpm_url),
+        key_path=RPM_KEY,
+        key_source=settings.engine_rpm_key.format(distribution=base),
+        fingerprint=settings.engine_rpm_fingerprint,
+        source=repository.rpm_source(view, RPM_NAME, "Docker", url, RPM_KEY, "packages"),
+    )
 
 
 def wanted_packages(view: View) -> tuple[str, ...]:
@@ -140,17 +159,14 @@ def _install(view: View, missing: list[str], conflicts: list[str]) -> Step:
     why = f"replaces {' '.join(conflicts)}" if conflicts else f"missing: {' '.join(missing)}"
     return Step(
         Stage.ENGINE, "engine", now, wanted, why,
-        (Packages("Docker Engine", install, tuple(conflicts), _rpm(view)),
+        (Packages("Docker Engine", install, tuple(conflicts), _rpm_key(view)),
          EnableUnit("docker.service")),
     )  # fmt: skip
 
 
-def _rpm(view: View) -> str:
-    system, settings = view.state.system, view.settings
-    if system.family == "debian" or settings.engine_source != "docker":
-        return ""
-    base = {"fedora": "fedora", "rhel": "rhel"}.get(system.id, "centos")
-    return settings.engine_rpm_url.format(distribution=base)
+def _rpm_key(view: View) -> str:
+    docker = view.settings.engine_source == "docker"
+    return RPM_KEY if docker and view.state.system.family != "debian" else ""
 
 
 def _unpackaged(view: View) -> Refusal | None:

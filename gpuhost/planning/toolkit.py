@@ -3,7 +3,6 @@
 from gpuhost.actions import Packages, WriteFile
 from gpuhost.plan import Lines, Stage, Step
 from gpuhost.planning import repository
-from gpuhost.planning.engine import source_words
 from gpuhost.planning.files import drift
 from gpuhost.planning.view import View
 
@@ -16,12 +15,15 @@ PACKAGES = (
     "libnvidia-container-tools",
     "libnvidia-container1",
 )
+RPM_NAME = "gpuhost-nvidia-container-toolkit"
+RPM_KEY = f"{repository.RPM_KEYS}/RPM-GPG-KEY-{RPM_NAME}"
 RETIRED = ("nvidia-docker2", "nvidia-container-runtime")
 
 
 def lines(view: View) -> Lines:
     """Steps that bring all four packages to the pinned version, up or down."""
-    if view.state.system.family == "debian":
+    family = view.state.system.family
+    if family == "debian":
         yield from repository.lines(view, apt_repository(view))
         preferences = WriteFile(PREFERENCES, _preferences(view).encode())
         if now := drift(view.state, preferences):
@@ -29,13 +31,15 @@ def lines(view: View) -> Lines:
                 Stage.TOOLKIT, "toolkit pin", now, view.settings.toolkit_version,
                 "an upgrade of the host must not move it", (preferences,),
             )  # fmt: skip
+    elif family:
+        yield from repository.lines(view, rpm_repository(view))
     found = {name: view.state.packages.get(name, "") for name in PACKAGES}
     retired = tuple(name for name in RETIRED if name in view.state.packages)
     if set(found.values()) != {view.settings.toolkit_version} or retired:
         yield Step(
             Stage.TOOLKIT, "toolkit", _versions(found), view.settings.toolkit_version,
             f"replaces {' '.join(retired)}" if retired else "pinned by toolkit_version",
-            (Packages("NVIDIA Container Toolkit", _pinned(view), retired, _rpm(view)),),
+            (Packages("NVIDIA Container Toolkit", _pinned(view), retired, _rpm_key(view)),),
         )  # fmt: skip
 
 
@@ -52,11 +56,26 @@ def apt_repository(view: View) -> repository.Repository:
     return repository.Repository(
         stage=Stage.TOOLKIT,
         name="nvidia",
-        word=source_words(settings.toolkit_apt_url),
+        word=repository.source_words(settings.toolkit_apt_url),
         key_path=KEY,
         key_source=settings.toolkit_apt_key,
         fingerprint=settings.toolkit_apt_fingerprint,
         source=WriteFile(SOURCE, text.encode()),
+    )
+
+
+def rpm_repository(view: View) -> repository.Repository:
+    """NVIDIA's rpm repository, the same for all distributions."""
+    settings, title = view.settings, "NVIDIA Container Toolkit"
+    url = settings.toolkit_rpm_url
+    return repository.Repository(
+        stage=Stage.TOOLKIT,
+        name="nvidia",
+        word=repository.source_words(url),
+        key_path=RPM_KEY,
+        key_source=settings.toolkit_apt_key,
+        fingerprint=settings.toolkit_apt_fingerprint,
+        source=repository.rpm_source(view, RPM_NAME, title, url, RPM_KEY, "metadata"),
     )
 
 
@@ -69,8 +88,8 @@ def _preferences(view: View) -> str:
     )
 
 
-def _rpm(view: View) -> str:
-    return "" if view.state.system.family == "debian" else view.settings.toolkit_rpm_url
+def _rpm_key(view: View) -> str:
+    return "" if view.state.system.family == "debian" else RPM_KEY
 
 
 def _pinned(view: View) -> tuple[str, ...]:
