@@ -160,7 +160,7 @@ def _taken(view: View, release: Release) -> str:
         for container in view.state.containers.values()
         if container.status == "running"
     }
-    for listening, number in view.state.ports:
+    for listening, number in sorted(view.state.ports):
         if number != port or not _collides(address, listening):
             continue
         if not any(label.endswith(f":{port}") for label in ours):

@@ -47,6 +47,8 @@ class Process:
             },
             stdout=self.log.open("w"),
             stderr=subprocess.STDOUT,
+            # A test run in the background of a shell ignores SIGINT, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def get(self, path: str, **options: Any) -> requests.Response:
