@@ -20,6 +20,8 @@ def observe() -> Session:
         session.observe()
     if session.state:
         report.seen(session)
+        if session.plan.empty:
+            session.keep_lock()
     return session
 
 
