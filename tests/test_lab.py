@@ -136,10 +136,10 @@ def test_an_engine_in_a_host_runs_an_image_of_the_registry(lab: Lab, sudo_host: 
     sudo_host.run(f"apt-get -qq update && DEBIAN_FRONTEND=noninteractive {install}", check=True)
     trust = f"/etc/docker/certs.d/{registry['name']}/ca.crt"
     sudo_host.write(trust, Path(lab.record["ca"]).read_bytes())
-    sudo_host.write("/root/password", Path(registry["password_file"]).read_bytes(), 0o600)
+    sudo_host.write("/etc/lab-password", Path(registry["password_file"]).read_bytes(), 0o600)
     assert "no basic auth credentials" in sudo_host.run(f"docker pull {image}").err
     login = f"docker login -u {registry['user']} --password-stdin {registry['name']}"
-    sudo_host.run(f"{login} < /root/password", check=True)
+    sudo_host.run(f"{login} < /etc/lab-password", check=True)
     assert sudo_host.run(f"docker run --rm {image} echo served", check=True).out == "served\n"
     assert sudo_host.run("docker info -f '{{.Driver}}'").out.strip() == "overlay2"
 
