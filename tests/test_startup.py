@@ -49,7 +49,7 @@ def test_without_a_terminal_nobody_is_asked(
 ) -> None:
     # The real package would patch this whole process for gevent when it is imported.
     cli = SimpleNamespace(_do_confirm=lambda message: pytest.fail("asked"))
-    monkeypatch.setitem(sys.modules, "pyinfra_cli", SimpleNamespace(cli=cli))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "pyinfra_cli", SimpleNamespace(cli=cli))
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False))
     startup.ask_only_on_a_terminal()
     assert cli._do_confirm("Changes detected") is False
