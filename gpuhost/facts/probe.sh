@@ -19,8 +19,8 @@ system() {
 }
 
 pci() {
-  for device in /sys/bus/pci/devices/*; do
-    [ "$(cat "$device/vendor" 2>/dev/null)" = 0x10de ] || continue
+  for vendor in $(grep -ls 0x10de /sys/bus/pci/devices/*/vendor); do
+    device=${vendor%/vendor}
     case $(cat "$device/class") in 0x0300*|0x0302*) ;; *) continue ;; esac
     driver=$(readlink "$device/driver" 2>/dev/null)
     printf "%s %s %s\n" "${device##*/}" "$(cat "$device/device")" "${driver##*/}"
@@ -56,15 +56,17 @@ sources() {
 }
 
 files() {
-  for path in $FILES; do
-    if [ -L "$path" ]; then kind=symlink
-    elif [ -f "$path" ]; then kind=file
-    elif [ -d "$path" ]; then kind=directory
-    elif [ -e "$path" ]; then kind=other
-    else continue; fi
-    printf "%s %s %s\n" "$kind" "$(stat -L -c "%a %u:%g" "$path" 2>/dev/null || stat -c "%a %u:%g" "$path")" "$path"
-  done
-  :
+  [ -n "$FILES" ] || return 0
+  {
+    stat -c "itself %F|%a %u:%g %n" $FILES
+    stat -L -c "target %F|%a %u:%g %n" $FILES
+  } 2>/dev/null | awk -F "|" "{
+    n = split(\$2, word, \" \"); path = word[n]
+    kind = \$1 ~ /symbolic/ ? \"symlink\" : \$1 ~ /regular/ ? \"file\" : \$1 ~ /directory/ ? \"directory\" : \"other\"
+    if (\$1 ~ /^target/) { if (path in link) print \"symlink\", \$2; delete link[path] }
+    else if (kind == \"symlink\") link[path] = \$2
+    else print kind, \$2
+  } END { for (path in link) print \"symlink\", link[path] }"
 }
 
 contents() {
