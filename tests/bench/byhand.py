@@ -14,7 +14,7 @@ from tests.lab import Lab, LabHost
 from tests.lab.host import pack
 
 SCRIPT = Path(__file__).with_name("bootstrap.sh")
-FILES = "/root/bootstrap"
+FILES = "/opt/bootstrap"
 REPORTS = "/var/lib/gpuhost"
 """What only gpuhost writes: the records of what was proven."""
 
