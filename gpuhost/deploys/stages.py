@@ -5,6 +5,7 @@ from pyinfra.context import ctx_host
 from gpuhost import report
 from gpuhost.operations.converge import converge
 from gpuhost.operations.job import wait_for
+from gpuhost.operations.look import look
 from gpuhost.operations.refuse import refuse
 from gpuhost.plan import Stage
 from gpuhost.session import Session, current
@@ -82,6 +83,4 @@ def instances(session: Session) -> None:
 def table(session: Session) -> None:
     """Look once more at what was changed, for the table at the end."""
     if session.plan.steps and not session.plan.refusals:
-        from gpuhost.operations.look import look
-
         look(name="Look at the result", session=session)

@@ -1,5 +1,6 @@
 """From an action to what runs: a short script, or long work."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -101,7 +102,7 @@ def _pull(session: Session, reference: str, size: int) -> Work:
     job = Job(
         name=f"pull-{reference.rpartition(':')[2][:12]}",
         label=f"pull {reference.partition('@')[0]}",
-        script=f"docker {client}pull --quiet {reference}\n",
+        script=f"docker {client}pull --quiet {shlex.quote(reference)}\n",
         deadline=PULL_DEADLINE,
         expected_bytes=size,
     )
