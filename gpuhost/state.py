@@ -89,11 +89,9 @@ class Engine:
     swarm: bool = False
     cgroup_driver: str = ""
     runtimes: tuple[str, ...] = ()
-    default_runtime: str = ""
     cdi_dirs: tuple[str, ...] = ()
     mirrors: tuple[str, ...] = ()
     data_root: str = "/var/lib/docker"
-    containers_running: int = 0
     started: float = 0
     """Seconds since the epoch at which the daemon started; 0 when it is not running."""
     unit_command: str = ""
@@ -114,7 +112,6 @@ class Toolkit:
     """Driver version the CDI spec was made for, or "" when it does not say."""
     hooks_changed: float = 0
     """When a hook on dockerd's PATH was last installed, seconds since the epoch; 0: none there."""
-    refresh_unit: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,8 +165,6 @@ class HostState:
     toolkit: Toolkit
     packages: Mapping[str, str] = field(default_factory=dict)
     """Installed version by package name, of the packages that matter here."""
-    unfinished: frozenset[str] = frozenset()
-    """Packages that an interrupted transaction left half installed."""
     foreign_sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Other files that name a repository of ours: its key word -> paths."""
     files: Mapping[str, File] = field(default_factory=dict)

@@ -93,7 +93,6 @@ hooks() {
   done
   have nvidia-ctk && bound 15 nvidia-ctk cdi list 2>/dev/null | sed "s/^/device /"
   cat /var/run/cdi/nvidia.yaml /etc/cdi/nvidia.yaml 2>/dev/null | sed -n "s/.*--host-driver-version=\([0-9.]*\).*/driver \1/p; s/.*libcuda\.so\.\([0-9][0-9.]*\).*/driver \1/p" | sort -u
-  systemctl is-enabled nvidia-cdi-refresh.path 2>/dev/null | sed "s/^/refresh /"
   :
 }
 

@@ -33,7 +33,6 @@ def _host_state(parts: Sections, now: float) -> HostState:
         engine=engine(parts),
         toolkit=toolkit(parts),
         packages=_packages(parts),
-        unfinished=_unfinished(parts),
         foreign_sources=_sources(parts),
         files=files(parts),
         containers=container_map(parts),
@@ -49,12 +48,6 @@ def _host_state(parts: Sections, now: float) -> HostState:
 def _packages(parts: Sections) -> dict[str, str]:
     rows = [line.split() for line in parts["packages"].out]
     return {row[0]: row[1] for row in rows if len(row) == 3 and row[2].startswith(("ii", "hi"))}
-
-
-def _unfinished(parts: Sections) -> frozenset[str]:
-    """By dpkg's second letter: unpacked, half-configured, half-installed, waiting for triggers."""
-    rows = [line.split() for line in parts["packages"].out]
-    return frozenset(row[0] for row in rows if len(row) == 3 and row[2][1:2] in tuple("UFHWt"))
 
 
 def _sources(parts: Sections) -> dict[str, tuple[str, ...]]:

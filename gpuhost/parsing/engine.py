@@ -30,11 +30,9 @@ def engine(parts: Sections) -> Engine:
         swarm=(info.get("Swarm") or {}).get("LocalNodeState", "inactive") == "active",
         cgroup_driver=info.get("CgroupDriver", ""),
         runtimes=tuple(sorted(info.get("Runtimes") or {})),
-        default_runtime=info.get("DefaultRuntime", ""),
         cdi_dirs=tuple(info.get("CDISpecDirs") or ()),
         mirrors=tuple((info.get("RegistryConfig") or {}).get("Mirrors") or ()),
         data_root=info.get("DockerRootDir") or "/var/lib/docker",
-        containers_running=info.get("ContainersRunning", 0),
         started=_started(facts),
         unit_command=next((line for line in facts if line.startswith("ExecStart=")), ""),
     )
@@ -47,7 +45,6 @@ def toolkit(parts: Sections) -> Toolkit:
         cdi_devices=tuple(value for key, value in rows if key == "device"),
         cdi_driver=next((value for key, value in rows if key == "driver"), ""),
         hooks_changed=max((float(value) for key, value in rows if key == "hook"), default=0),
-        refresh_unit=["refresh", "enabled"] in rows,
     )
 
 
