@@ -87,10 +87,7 @@ class Engine:
     compose: str = ""
     live_restore: bool = False
     swarm: bool = False
-    cgroup_driver: str = ""
-    runtimes: tuple[str, ...] = ()
     cdi_dirs: tuple[str, ...] = ()
-    mirrors: tuple[str, ...] = ()
     data_root: str = "/var/lib/docker"
     started: float = 0
     """Seconds since the epoch at which the daemon started; 0 when it is not running."""
