@@ -26,6 +26,7 @@ from gpuhost.reference import Reference
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 GPU_UUID = re.compile(r"(GPU|MIG)-[0-9a-fA-F-]{8,}")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 FINGERPRINT = re.compile(r"[0-9A-F]{40}")
 SIZE = re.compile(r"[0-9]+[kmg]b?", re.IGNORECASE)
 TOOLKIT_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)-\d+")
@@ -94,6 +95,12 @@ def _pinned(reference: str) -> str:
     return reference
 
 
+def _digest(value: str) -> str:
+    if not DIGEST.fullmatch(value):
+        raise ValueError(f"should be 'sha256:' and 64 hex digits, got {value!r}")
+    return value
+
+
 def _size(value: str) -> str:
     if not SIZE.fullmatch(value):
         raise ValueError(f"should be a size such as '2g' or '512m', got {value!r}")
@@ -114,6 +121,7 @@ def _toolkit(version: str) -> str:
 
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 Address = Annotated[str, AfterValidator(_address)]
+Digest = Annotated[str, AfterValidator(_digest)]
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 Gpus = Annotated[Literal["all"] | list[int | str], PlainValidator(_gpus)]
 ImageReference = Annotated[str, AfterValidator(_pinned)]
@@ -184,6 +192,7 @@ class Settings(_Strict):
     image_registry_password_env: str
     image_registry_password_file: str
     image_registry_ca: str
+    image_stale_days: Annotated[int, Field(ge=0)]
 
     webui_instances: Annotated[list[Instance], Field(min_length=1)]
     webui_address: Address
@@ -206,6 +215,20 @@ class Settings(_Strict):
     gate_gpu: bool
     gate_picture: bool
     gate_picture_timeout: Seconds
+    gate_bake: Annotated[int, Field(ge=0, le=86_400)]
+    gate_slowdown: Annotated[float, Field(ge=0, le=10)]
+
+    drain_timeout: Annotated[int, Field(ge=0, le=86_400)]
+    drain_on_timeout: Literal["skip", "force"]
+
+    prune_keep: Annotated[int, Field(ge=1, le=100)]
+    prune_keep_failed_days: Annotated[int, Field(ge=0, le=3650)]
+    prune_pinned: list[Digest]
+    prune_build_cache_gb: Annotated[int, Field(ge=0)]
+
+    cycle_schedule: str
+    cycle_delay: str
+    cycle_notify: str
 
     def address_of(self, instance: Instance) -> str:
         """The host address an instance is published on."""

@@ -42,6 +42,7 @@ image_registry_user = ""  # login at the registry; empty for none
 image_registry_password_env = ""  # environment variable here that holds its password
 image_registry_password_file = ""  # or a file here, mode 0600
 image_registry_ca = ""  # CA certificate of a private registry, a file here
+image_stale_days = 60  # an image built longer ago is reported as stale; 0 never
 
 # WebUI
 webui_instances = [  # one running WebUI each
@@ -69,3 +70,20 @@ gate_start_timeout = 1800  # seconds until the WebUI must answer (a first start 
 gate_gpu = True  # the WebUI itself must see a GPU
 gate_picture = True  # one small picture must come out
 gate_picture_timeout = 600  # seconds for it, loading the model included
+gate_bake = 20  # seconds it must stay healthy at the end
+gate_slowdown = 0.0  # such as 0.25: fail where pictures take so much longer than before; 0 never measures
+
+# Updates: when a running WebUI may be stopped
+drain_timeout = 600  # seconds to wait until it has no job
+drain_on_timeout = "skip"  # "skip": leave it and try at the next run; "force": stop it all the same
+
+# Prune: what `gpuhost.tasks.prune` leaves
+prune_keep = 2  # proven releases of each instance, the running one included
+prune_keep_failed_days = 7  # days that a failed release's container and image are kept
+prune_pinned = []  # digests that are always kept
+prune_build_cache_gb = 0  # size to which the engine's build cache is cut; 0 leaves it alone
+
+# The cycle: update and prune by night, from the machine that runs pyinfra
+cycle_schedule = ""  # such as "*-*-* 04:00" (systemd calendar); empty for none
+cycle_delay = "30min"  # random delay, so that not everybody asks the registry at once
+cycle_notify = ""  # a URL or a command that gets the verdict as JSON

@@ -66,5 +66,7 @@ lab = (
         "storage_reserve_gb": 1,
         "gate_start_timeout": 90,
         "gate_picture_timeout": 60,
+        "gate_bake": 2,
+        "drain_timeout": 60,
     },
 )

@@ -1,4 +1,5 @@
-"""The place of what runs on a host by itself: the switch from one release to another.
+"""The program that runs on a host: the switch, which moves an instance between releases.
 
-Empty as yet: today `deploy.py` starts a release and proves it, and cannot go back.
+Standard library only, Python 3.9 or newer: it is installed as one zip file and runs in a systemd
+unit of its own, so that nothing that happens to the machine that runs pyinfra can interrupt it.
 """
