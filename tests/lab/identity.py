@@ -16,11 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tests.lab import machine
-from tests.lab.places import STATE, cache, write_atomically
+from tests.lab.places import STATE, cache, recipe_hash, write_atomically
 
 REGISTRY_NAME = "registry.gpuhost.test"
 REGISTRY_ADDRESS = "127.0.77.2"
 REGISTRY_USER = "lab"
+CERTIFIED = {REGISTRY_NAME: REGISTRY_ADDRESS, "faulty.gpuhost.test": "127.0.77.4"}
+"""Names and addresses for which the lab's one certificate is good."""
 YEARS = datetime.timedelta(days=3650)
 
 
@@ -56,10 +58,12 @@ def ensure() -> Identity:
     identity = Identity(cache() / "identity")
     identity.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _ssh_key(identity)
-    if not (identity.registry / "complete").exists():
+    if not identity.password.exists():
         _password(identity)
+    complete = identity.registry / f"complete-{recipe_hash(repr(CERTIFIED))}"
+    if not complete.exists():
         _certificates(identity)
-        write_atomically(identity.registry / "complete", "")
+        write_atomically(complete, "")
     for path in (identity.key, identity.password, identity.ca):
         _copy(path, 0o600 if path != identity.ca else 0o644)
     _copy(identity.key.with_suffix(".pub"), 0o644)
@@ -92,8 +96,8 @@ def _ssh_key(identity: Identity) -> None:
 def _password(identity: Identity) -> None:
     password = secrets.token_urlsafe(18)
     hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(5)).decode()
-    write_atomically(identity.password, password, 0o600)
     write_atomically(identity.registry / "htpasswd", f"{REGISTRY_USER}:{hashed}\n")
+    write_atomically(identity.password, password, 0o600)
 
 
 def _certificates(identity: Identity) -> None:
@@ -104,16 +108,20 @@ def _certificates(identity: Identity) -> None:
         _builder(ca_name, ca_name, ca_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
+        .add_extension(_key_id(ca_key), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
+    signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     key = ec.generate_private_key(ec.SECP256R1())
-    address = ipaddress.ip_address(REGISTRY_ADDRESS)
-    names = [x509.DNSName(REGISTRY_NAME), x509.IPAddress(address)]
+    names: list[x509.GeneralName] = [x509.DNSName(name) for name in CERTIFIED]
+    names += [x509.IPAddress(ipaddress.ip_address(one)) for one in CERTIFIED.values()]
     certificate = (
         _builder(_name(REGISTRY_NAME), ca_name, key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(_key_id(key), critical=False)
+        .add_extension(signed_by, critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
@@ -123,6 +131,10 @@ def _certificates(identity: Identity) -> None:
     write_atomically(identity.registry / "key.pem", private, 0o600)
     write_atomically(identity.registry / "certificate.pem", certificate.public_bytes(pem))
     write_atomically(identity.ca, ca.public_bytes(pem))
+
+
+def _key_id(key: ec.EllipticCurvePrivateKey) -> x509.SubjectKeyIdentifier:
+    return x509.SubjectKeyIdentifier.from_public_key(key.public_key())
 
 
 def _name(common: str) -> x509.Name:

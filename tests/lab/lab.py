@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from docker import DockerClient
@@ -21,7 +22,10 @@ from tests.lab import (
 )
 from tests.lab import gpus as cards
 from tests.lab import hosts as bare
+from tests.lab.faulty import Faulty
 from tests.lab.host import HostError, LabHost
+from tests.lab.oci import Image, Registry
+from tests.lab.standins import webui
 from tests.lab.standins.webui import base
 from tests.lab.steps import say, step
 
@@ -46,6 +50,19 @@ class Lab:
                 return host
         there = ", ".join(host.name for host in self.hosts) or "none"
         raise HostError(f"{name}: no such host in the lab, there are: {there}")
+
+    @property
+    def faulty(self) -> Faulty:
+        """The registry that misbehaves when told to."""
+        return Faulty(self.record["faulty_registry"])
+
+    def push(self, image: Image, tag: str) -> str:
+        """Put an image of the WebUI under a tag of its own; its reference."""
+        at = self.record["registry"]
+        password = Path(at["password_file"]).read_text(encoding="utf-8")
+        registry = Registry(at["endpoint"], self.record["ca"], at["user"], password)
+        registry.push(image, webui.REPOSITORY, tag)
+        return f"{webui.NAME}/{webui.REPOSITORY}:{tag}"
 
     @classmethod
     def load(cls) -> Lab:

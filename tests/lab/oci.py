@@ -21,6 +21,7 @@ EPOCH = 1790000000
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+LIST_TYPE = "application/vnd.docker.distribution.manifest.list.v2+json"
 CHUNK = 1 << 20
 
 
@@ -55,11 +56,13 @@ class Image:
     layers: tuple[Layer, ...]
     config: Mapping[str, Any] = field(default_factory=dict)
     created: str = "2026-09-21T13:33:20Z"
+    built_for: str = ""
+    """An architecture; empty is this machine's."""
 
     def config_json(self) -> bytes:
         """The config blob."""
         document = {
-            "architecture": architecture(),
+            "architecture": self.built_for or architecture(),
             "os": "linux",
             "created": self.created,
             "config": dict(self.config),
@@ -92,6 +95,31 @@ class Image:
         return sha256(self.manifest_json())
 
 
+@dataclass(frozen=True)
+class Index:
+    """A manifest list of one image, as multi-platform builds push it."""
+
+    image: Image
+
+    def manifest_json(self) -> bytes:
+        """The list."""
+        manifest = self.image.manifest_json()
+        platform = {"architecture": self.image.built_for or architecture(), "os": "linux"}
+        entry = {
+            "mediaType": MANIFEST_TYPE,
+            "size": len(manifest),
+            "digest": sha256(manifest),
+            "platform": platform,
+        }
+        document = {"schemaVersion": 2, "mediaType": LIST_TYPE, "manifests": [entry]}
+        return json.dumps(document, indent=3).encode()
+
+    @property
+    def digest(self) -> str:
+        """The digest of the list itself."""
+        return sha256(self.manifest_json())
+
+
 def architecture() -> str:
     """This machine's architecture by the name that images use."""
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
@@ -114,10 +142,17 @@ def layer_of(entries: Iterable[Entry]) -> Layer:
 
 def layer_of_tar(tar: IO[bytes], key: str) -> Layer:
     """The layer of a tar stream; `key` names its content, and a layer of that key is kept."""
+    return layer_of_chunks(_chunks(tar), key)
+
+
+def layer_of_chunks(tar: Iterable[bytes], key: str, level: int = 6) -> Layer:
+    """The same of a tar in pieces, which are asked for only where the cache has no such layer;
+    `level` is gzip's, 0 stores.
+    """
     folder = cache() / "layers"
     packed, about = folder / f"{key}.tar.gz", folder / f"{key}.json"
     if not (packed.exists() and about.exists()):
-        _pack(tar, packed, about)
+        _pack(tar, packed, about, level)
     facts = json.loads(about.read_text())
     return Layer(packed, facts["digest"], facts["size"], facts["diff_id"])
 
@@ -132,8 +167,17 @@ class Registry:
         self.session.verify = str(ca)
         self.session.auth = (user, password)
 
-    def push(self, image: Image, repository: str, *tags: str) -> str:
+    def push(self, image: Image | Index, repository: str, *tags: str) -> str:
         """Upload what the registry lacks, tag it, and return the manifest's digest."""
+        if isinstance(image, Index):
+            self.push(image.image, repository, image.image.digest)
+        else:
+            self._push_blobs(image, repository)
+        for tag in tags:
+            self._tag(repository, tag, image.manifest_json())
+        return image.digest
+
+    def _push_blobs(self, image: Image, repository: str) -> None:
         for layer in image.layers:
             if not self._has(repository, layer.digest):
                 with layer.path.open("rb") as stream:
@@ -141,14 +185,11 @@ class Registry:
         config = image.config_json()
         if not self._has(repository, sha256(config)):
             self._upload(repository, sha256(config), io.BytesIO(config))
-        for tag in tags:
-            self._tag(repository, tag, image.manifest_json())
-        return image.digest
 
     def digest(self, repository: str, tag: str) -> str | None:
         """The digest that a tag has now, None when there is none."""
         path = f"/v2/{repository}/manifests/{tag}"
-        answer = self._call("HEAD", path, headers={"Accept": MANIFEST_TYPE})
+        answer = self._call("HEAD", path, headers={"Accept": f"{MANIFEST_TYPE}, {LIST_TYPE}"})
         return answer.headers.get("Docker-Content-Digest") if answer.ok else None
 
     def _has(self, repository: str, digest: str) -> bool:
@@ -169,7 +210,8 @@ class Registry:
 
     def _tag(self, repository: str, tag: str, manifest: bytes) -> None:
         path = f"/v2/{repository}/manifests/{tag}"
-        done = self._call("PUT", path, data=manifest, headers={"Content-Type": MANIFEST_TYPE})
+        kind = json.loads(manifest)["mediaType"]
+        done = self._call("PUT", path, data=manifest, headers={"Content-Type": kind})
         _expect(done, 201, f"{repository}:{tag}: manifest")
 
     def _call(self, method: str, path: str, **options: Any) -> requests.Response:
@@ -193,21 +235,29 @@ def _header(entry: Entry) -> tarfile.TarInfo:
     return info
 
 
-def _pack(tar: IO[bytes], packed: Path, about: Path) -> None:
+def _pack(tar: Iterable[bytes], packed: Path, about: Path, level: int) -> None:
     packed.parent.mkdir(parents=True, exist_ok=True)
     part = packed.with_name(f".{packed.name}.{os.getpid()}")
     bare = hashlib.sha256()
-    with part.open("wb") as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as stream:
-        for chunk in _chunks(tar):
+    with part.open("wb") as file, gzip.GzipFile("", "wb", level, file, mtime=0) as stream:
+        for chunk in tar:
             bare.update(chunk)
             stream.write(chunk)
     facts = {
-        "digest": sha256(part.read_bytes()),
+        "digest": _digest_of(part),
         "size": part.stat().st_size,
         "diff_id": f"sha256:{bare.hexdigest()}",
     }
     part.replace(packed)
     write_atomically(about, json.dumps(facts))
+
+
+def _digest_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for chunk in _chunks(file):
+            digest.update(chunk)
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _chunks(stream: IO[bytes]) -> Iterator[bytes]:

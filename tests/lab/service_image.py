@@ -1,4 +1,4 @@
-"""The image of the lab's services: Debian's registry and web server on the root of a host."""
+"""The image of the lab's services: Debian's registry, web server and Python on a host's root."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.lab.places import recipe_hash
 from tests.lab.steps import step
 
 BASE = "debian13"
-PACKAGES = "docker-registry nginx-light"
+PACKAGES = "docker-registry nginx-light python3-minimal libpython3-stdlib"
 REPOSITORY = "gpuhost-lab/services"
 BUILDER = "gpuhost-lab-service-image"
 INSTALL = f"""set -e

@@ -1,4 +1,4 @@
-"""The lab's services: an image registry with login, and a server of signed apt repositories."""
+"""The lab's services: image registries, a sound and a faulty one, and signed apt repositories."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 import requests
 from docker.errors import NotFound
 
-from tests.lab import engine, service_image
+from tests.lab import engine, faulty, service_image
 from tests.lab.host import pack
 from tests.lab.identity import REGISTRY_ADDRESS, REGISTRY_NAME, REGISTRY_USER, Identity
-from tests.lab.places import STATE, recipe_hash
+from tests.lab.places import STANDINS, STATE, recipe_hash
 from tests.lab.standins import webui
 from tests.lab.steps import say, step
 
@@ -53,17 +53,15 @@ def ensure(identity: Identity, folders: Mapping[str, Path], keys: Mapping[str, s
     _provide(_packages(folders), lambda: _answers(f"http://{PACKAGES_ADDRESS}/nvidia/gpgkey"))
     endpoint = f"https://{REGISTRY_ADDRESS}:{REGISTRY_PORT}"
     _provide(_registry(identity), lambda: _answers(f"{endpoint}/v2/", identity.ca, 401))
+    broken = f"https://{faulty.ADDRESS}:{REGISTRY_PORT}"
+    _provide(_faulty(identity), lambda: _answers(f"{broken}/v2/", identity.ca, 401))
     password = identity.password.read_text()
     references = webui.publish(endpoint, identity.ca, REGISTRY_USER, password)
     probe = references.pop("probe")
     return {
         "ca": str(STATE / "ca.pem"),
-        "registry": {
-            "name": f"{REGISTRY_NAME}:{REGISTRY_PORT}",
-            "endpoint": endpoint,
-            "user": REGISTRY_USER,
-            "password_file": str(STATE / "registry-password"),
-        },
+        "registry": _coordinates(REGISTRY_NAME, endpoint),
+        "faulty_registry": _coordinates(faulty.NAME, broken),
         "docker_apt": _apt("docker/linux/debian", "", "gpg", keys["docker"]),
         "nvidia_apt": _apt("nvidia", "/stable/deb", "gpgkey", keys["nvidia"]),
         "nvidia_tampered_apt": _apt("nvidia-tampered", "/stable/deb", "gpgkey", keys["nvidia"]),
@@ -78,6 +76,15 @@ def remove() -> None:
     for container in engine.labelled("service"):
         with step(f"{container.name}: removed"):
             container.remove(force=True)
+
+
+def _coordinates(name: str, endpoint: str) -> dict[str, str]:
+    return {
+        "name": f"{name}:{REGISTRY_PORT}",
+        "endpoint": endpoint,
+        "user": REGISTRY_USER,
+        "password_file": str(STATE / "registry-password"),
+    }
 
 
 def _apt(tree: str, base: str, key: str, fingerprint: str) -> dict[str, str]:
@@ -117,6 +124,20 @@ def _registry(identity: Identity) -> Service:
         {REGISTRY_VOLUME: {"bind": "/var/lib/registry", "mode": "rw"}},
         files,
     )
+
+
+def _faulty(identity: Identity) -> Service:
+    folder = "/etc/gpuhost-lab"
+    program = (STANDINS / "faulty_registry.py").read_bytes()
+    files: dict[str, tuple[bytes | str, int]] = {
+        f"{folder}/key.pem": ((identity.registry / "key.pem").read_bytes(), 0o600),
+        f"{folder}/certificate.pem": ((identity.registry / "certificate.pem").read_bytes(), 0o644),
+        f"{folder}/ca.pem": (identity.ca.read_bytes(), 0o644),
+        f"{folder}/faulty_registry.py": (program, 0o755),
+        f"{folder}/served.jsonl": ("", 0o644),
+    }
+    command = ("python3", f"{folder}/faulty_registry.py")
+    return Service(faulty.NAME, faulty.ADDRESS, REGISTRY_PORT, command, {}, files)
 
 
 def _provide(service: Service, ready: Callable[[], bool]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.lab.oci import Entry, Image, Layer, Registry, layer_of
-from tests.lab.standins.webui import base
+from tests.lab.oci import Entry, Image, Index, Layer, Registry, layer_of
+from tests.lab.standins.webui import base, foreign, noise
 from tests.lab.steps import step
 
 NAME = "registry.gpuhost.test:5000"
@@ -50,6 +50,12 @@ NEWER_CUDA = Version(
 BROKEN = Version("1.10.1-5", "2026-11-03T00:00:00Z", faults={"exit_at_start": 1})
 DEAF = Version("1.10.1-6", "2026-11-04T00:00:00Z", faults={"never_healthy": True})
 NO_PICTURE = Version("1.10.1-7", "2026-11-05T00:00:00Z", faults={"no_model": True})
+DIES_IN_BAKE = Version("1.10.1-8", "2026-11-06T00:00:00Z", faults={"exit_after": 6})
+BLIND = Version("1.10.1-9", "2026-11-07T00:00:00Z", faults={"lose_gpu": True})
+REWRITES_CONFIG = Version(
+    "1.10.1-10", "2026-11-08T00:00:00Z", faults={"rewrite_config": True, "no_model": True}
+)
+WRONG_ARCH = Version("1.10.1-11", "2026-11-09T00:00:00Z")
 
 VERSIONS = {
     "v1": V1,
@@ -60,14 +66,40 @@ VERSIONS = {
     "broken": BROKEN,
     "deaf": DEAF,
     "no-picture": NO_PICTURE,
+    "dies-in-bake": DIES_IN_BAKE,
+    "blind": BLIND,
+    "rewrites-config": REWRITES_CONFIG,
 }
+FOREIGN = ("wrong-arch", "wrong-arch-list")
+LARGEST_LAYER = 250
+"""MiB."""
 
 
 def images() -> dict[str, Image]:
     """Every image of the WebUI by its tag."""
-    root = base.layer()
-    app = _app_layer()
-    return {tag: _image(version, root, app) for tag, version in VERSIONS.items()}
+    common = _common()
+    return {tag: _image(version, *common) for tag, version in VERSIONS.items()}
+
+
+def wrong_arch() -> Image:
+    """An image for another architecture; its config says so, and its shell is for that one."""
+    other = foreign.other_architecture()
+    return replace(_image(WRONG_ARCH, foreign.layer()), built_for=other)
+
+
+def sized(name: str, megabytes: int, last_layer_seed: int = 1) -> Image:
+    """The WebUI of that many MiB more, none of which compresses, in layers of 250 at most.
+
+    Two of one name and size share all of them but the last, which the seed makes; push them
+    under any tag with `lab.push`.
+    """
+    sizes = [LARGEST_LAYER] * (megabytes // LARGEST_LAYER)
+    sizes += [megabytes % LARGEST_LAYER] if megabytes % LARGEST_LAYER else []
+    seeds = [f"{name}-{index}" for index in range(len(sizes) - 1)]
+    seeds += [f"{name}-last-{last_layer_seed}"]
+    filling = [noise.layer(seed, size) for seed, size in zip(seeds, sizes, strict=True)]
+    stamp = f"2026-11-10T00:{last_layer_seed % 60:02d}:00Z"
+    return _image(Version(f"1.10.1-{name}.{last_layer_seed}", stamp), *_common(), *filling)
 
 
 def probe() -> Image:
@@ -79,16 +111,29 @@ def probe() -> Image:
 def publish(endpoint: str, ca: Path | str, user: str, password: str) -> dict[str, str]:
     """Push all images and return their references by tag, that of the probe image as `probe`."""
     registry = Registry(endpoint, ca, user, password)
-    built = {(REPOSITORY, tag): image for tag, image in images().items()} | {PROBE: probe()}
+    built: dict[tuple[str, str], Image | Index] = {
+        (REPOSITORY, tag): image for tag, image in images().items()
+    }
+    built |= dict(zip(((REPOSITORY, tag) for tag in FOREIGN), _foreign(), strict=True))
+    built[PROBE] = probe()
     with step(f"{len(built)} images in {NAME}"):
         for (repository, tag), image in built.items():
             if registry.digest(repository, tag) != image.digest:
                 registry.push(image, repository, tag)
-    references = {tag: f"{NAME}/{REPOSITORY}:{tag}" for tag in VERSIONS}
+    references = {tag: f"{NAME}/{REPOSITORY}:{tag}" for tag in (*VERSIONS, *FOREIGN)}
     return references | {"probe": f"{NAME}/{PROBE[0]}:{PROBE[1]}"}
 
 
-def _image(version: Version, root: Layer, app: Layer) -> Image:
+def _foreign() -> tuple[Image, Index]:
+    image = wrong_arch()
+    return image, Index(image)
+
+
+def _common() -> tuple[Layer, Layer]:
+    return base.layer(), _app_layer()
+
+
+def _image(version: Version, *below: Layer) -> Image:
     number = Entry("home/runner-app/VERSION", f"{version.number}\n".encode())
     environment = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -101,7 +146,7 @@ def _image(version: Version, root: Layer, app: Layer) -> Image:
     if version.faults:
         environment["WEBUI_FAULTS"] = json.dumps(version.faults)
     return Image(
-        (root, app, layer_of([number])),
+        (*below, layer_of([number])),
         {
             "User": "runner:runner",
             "WorkingDir": HOME,

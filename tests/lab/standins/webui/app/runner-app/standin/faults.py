@@ -13,9 +13,9 @@ FILE = Path(os.environ.get("WEBUI_FAULTS_FILE", "/home/runner/.faults.json"))
 def now() -> dict[str, Any]:
     """The faults in force, by name.
 
-    exit_at_start: exit code; never_healthy, no_model, hang, lose_gpu: bool;
+    exit_at_start: exit code; never_healthy, no_model, hang, lose_gpu, rewrite_config: bool;
     busy, slow_stop, slow_start, load_seconds, step_seconds: seconds; register_seconds: time
-    between the pages' first answer and the API's.
+    between the pages' first answer and the API's; exit_after: time between the API's and death.
     """
     return {**_read(os.environ.get("WEBUI_FAULTS", "")), **_read(_text())}
 

@@ -7,6 +7,7 @@ import json
 import secrets
 from pathlib import Path
 
+from standin import faults
 from standin.arguments import pairs, ui_logins
 from standin.gpu import Gpu
 from standin.jobs import Jobs
@@ -34,6 +35,8 @@ class WebUI:
         settings = self.data / "ui-config.json"
         if not settings.exists():
             settings.write_text(json.dumps({"txt2img/Width/value": 512}, indent=4))
+        if faults.now().get("rewrite_config"):
+            (self.data / "config.json").write_text(json.dumps({"written_by": _version()}))
         self.gpu = Gpu()
         self.jobs = Jobs()
         self.model = Model(self.data)
@@ -45,3 +48,8 @@ class WebUI:
         self.ready: set[str] = set()
         self.early_requests = 0
         self.startup: dict[str, float] = {}
+
+
+def _version() -> str:
+    path = Path(__file__).parents[1] / "VERSION"
+    return path.read_text().strip() if path.exists() else ""
