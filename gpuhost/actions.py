@@ -1,6 +1,5 @@
 """What a step does to a host, as data. `operations` turns each into commands."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -105,24 +104,13 @@ class PullImage:
 
 
 @dataclass(frozen=True)
-class StartInstance:
-    """Bring an instance's container to what its compose file says."""
-
-    name: str
-    recreate: bool
-
-
-@dataclass(frozen=True)
-class ProveInstance:
-    """Run the gates against an instance, and remember that they passed."""
+class SwitchInstance:
+    """Move an instance to a release and prove it, or leave what was there."""
 
     name: str
     release: str
-    digest: str
-    gates: Mapping[str, int]
-    """Deadline in seconds by gate: answers, gpu, picture."""
-    published: tuple[str, int]
-    """Address and port on the host."""
+    order: bytes = field(repr=False)
+    """What `switch.pyz accept` reads; it may hold a login."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +137,7 @@ Action = (
     | ConfigureDaemon
     | ProveGpus
     | PullImage
-    | StartInstance
-    | ProveInstance
+    | SwitchInstance
     | RemoveInstance
     | Reboot
 )

@@ -2,11 +2,13 @@
 
 from typing import TypedDict
 
-from gpuhost.planning import daemon, driver, engine, instance, proof, toolkit
+from gpuhost.hostside.places import PROGRAM
+from gpuhost.planning import daemon, driver, engine, proof, switch_program, toolkit
 from gpuhost.planning.image import familiar, repository
+from gpuhost.planning.records import recorded
 from gpuhost.planning.registry_login import CLIENT, registry_of
 from gpuhost.planning.repository import rpm_paths, source_words
-from gpuhost.release import LIBRARY, compose_path, container_name, login_path, proven_path
+from gpuhost.release import LIBRARY, compose_path, container_name, login_path
 from gpuhost.settings import Settings
 
 
@@ -26,14 +28,16 @@ def questions(settings: Settings) -> Questions:
     names = [one.name for one in settings.webui_instances]
     storages = [settings.storage_of(one) for one in settings.webui_instances]
     keys = [engine.KEY, engine.RPM_KEY, toolkit.KEY, toolkit.RPM_KEY]
-    contents = [*keys, daemon.PATH, proof.RECORD, *map(proven_path, names)]
+    records = [str(path) for name in names for path in recorded(name)]
+    contents = [*keys, daemon.PATH, proof.RECORD, *records]
     registry = registry_of(settings.image_reference)
     files = [
         *(engine.SOURCE, toolkit.SOURCE, toolkit.PREFERENCES, driver.SOURCE, daemon.DROP_IN),
         *(*rpm_paths(engine.RPM_NAME), *rpm_paths(toolkit.RPM_NAME)),
-        *(daemon.STARTER, daemon.STARTER_ENABLED),
+        *(PROGRAM, switch_program.SWITCH_UNIT),
+        *(switch_program.STARTER, switch_program.STARTER_ENABLED),
         *(f"{CLIENT}/config.json", f"/etc/docker/certs.d/{registry}/ca.crt"),
-        *(instance.GATES_PROGRAM, f"{LIBRARY}/inside/sitecustomize.py"),
+        f"{LIBRARY}/inside/sitecustomize.py",
         *map(compose_path, names),
         *map(login_path, names),
         *storages,

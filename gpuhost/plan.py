@@ -16,6 +16,7 @@ class Stage(Enum):
     TOOLKIT = "toolkit"
     DAEMON = "daemon.json"
     REGISTRY = "registry"
+    SWITCH = "switch program"
     PROOF = "gpu proof"
     IMAGE = "image"
     INSTANCE = "instance"

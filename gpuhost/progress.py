@@ -35,6 +35,11 @@ class Row:
         self.received, self.line, self._looked = max(received, 0), line, now
         self.board.redraw()
 
+    def note(self, text: str) -> None:
+        """A phase that begins: a line of its own where no row is drawn."""
+        if not self.board.drawing:
+            self.say(text)
+
     def say(self, text: str) -> None:
         """A remark that stays."""
         click.echo(f"    [{self.host}] {self.label}: {text}", err=True)
@@ -67,6 +72,11 @@ class Board:
         self.rows: list[Row] = []
         self._live: Any = None
         self._echo = click.echo
+
+    @property
+    def drawing(self) -> bool:
+        """Whether rows are drawn on a terminal."""
+        return self._live is not None
 
     @contextmanager
     def job(self, host: str, label: str, expected: int = 0) -> Iterator[Row]:

@@ -114,7 +114,7 @@ class Release:
         """The same container as one `docker run`, word by word."""
         address, port = self.published
         words = ["docker", "run", "--detach", "--name", self.container, "--init"]
-        words += ["--restart", "unless-stopped", *self._gpu_flags()]
+        words += ["--restart", "unless-stopped", *self.gpu_flags]
         words += ["--publish", f"{bracketed(address)}:{port}:{PORT}"]
         words += [f"--volume={host}:{inner}" for host, inner in self.volumes.items()]
         words += [f"--env={name}={value}" for name, value in self.environment.items()]
@@ -133,7 +133,9 @@ class Release:
         """The same, for a shell."""
         return shlex.join(self.docker_run())
 
-    def _gpu_flags(self) -> list[str]:
+    @property
+    def gpu_flags(self) -> list[str]:
+        """The GPUs as `docker run` wants them."""
         if self.access == "cdi":
             return [f"--device={device}" for device in self.cdi_devices]
         if self.instance.gpus == "all":
@@ -147,6 +149,7 @@ class Release:
             release=self,
             ports=[f"{bracketed(address)}:{port}:{PORT}"],
             labels={**self.labels, "org.gpuhost.release": release},
+            project=f"{self.container}-{release}" if release else self.container,
             settings=self.settings,
             probe=HEALTH_PROBE,
         )  # fmt: skip
@@ -165,11 +168,6 @@ def compose_path(instance: str) -> str:
 def login_path(instance: str) -> str:
     """Where an instance's login lies on a host."""
     return f"{FOLDER}/{instance}/login"
-
-
-def proven_path(instance: str) -> str:
-    """Where a host remembers which release of an instance passed its gates."""
-    return f"/var/lib/gpuhost/instances/{instance}/proven"
 
 
 def inside(name: str) -> bytes:

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gpuhost.hostside.journal import Journal
 from gpuhost.release import container_name
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Entry:
     cells: list[list[str]] = field(default_factory=list)
     failure: str = ""
     hint: str = ""
+    switches: list[Journal] = field(default_factory=list)
 
 
 _entries: dict[str, Entry] = {}
@@ -41,6 +43,11 @@ def seen(session: "Session") -> None:
     address = session.settings.address_of(instance)
     if ipaddress.ip_address(address).is_loopback and session.address != "localhost":
         entry.hint = _tunnel(address, instance.port)
+
+
+def switched(host: str, entry: Journal) -> None:
+    """A switch on a host ended."""
+    _entries.setdefault(host, Entry()).switches.append(entry)
 
 
 def failed(host: str, reason: str) -> None:

@@ -4,6 +4,8 @@ Host data becomes settings here; `startup` reads it too, to check it before any 
 and `tasks` reads `format`.
 """
 
+import getpass
+import socket
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,6 +18,7 @@ from gpuhost.facts.host_state import HostState
 from gpuhost.observation import questions
 from gpuhost.plan import Plan
 from gpuhost.planning import plan
+from gpuhost.planning.records import journal
 from gpuhost.planning.view import View
 from gpuhost.resolving import Resolver
 from gpuhost.secrets import Secrets
@@ -31,15 +34,27 @@ class Session:
     settings: Settings
     secrets: Secrets
     resolver: Resolver
+    to: str | None = None
+    """What an update goes to: a tag, a digest, or "" for what the reference means now."""
     state: State | None = field(default=None, repr=False)
     plan: Plan = field(default_factory=Plan, repr=False)
+    verb: str = "deploy"
 
     @property
     def view(self) -> View:
         """What planning looks at, as last observed."""
         if self.state is None:
             raise RuntimeError(f"{self.host.name}: nothing was observed yet")
-        return View(self.state, self.settings, self.resolver.lock, self.secrets)
+        return View(
+            self.state, self.settings, self.resolver.lock, self.secrets, self.verb, whoami()
+        )
+
+    @property
+    def interrupted(self) -> list[str]:
+        """Instances whose last switch has not ended."""
+        names = [one.name for one in self.settings.webui_instances]
+        found = [(name, journal(self.view.state, name)) for name in names]
+        return [name for name, entry in found if entry and entry.unfinished]
 
     @property
     def address(self) -> str:
@@ -54,13 +69,24 @@ class Session:
         if self.state is None:
             return False
         platform = f"linux/{self.state.system.deb_arch}"
-        lock = self.resolver.resolve(self.settings, self.secrets, platform)
-        self.plan = plan(self.state, self.settings, lock, self.secrets)
+        wanted = (self.settings, self.secrets, platform)
+        lock = (
+            self.resolver.resolve(*wanted)
+            if self.to is None
+            else self.resolver.refresh(*wanted, self.to)
+        )
+        self.plan = plan(self.state, self.settings, lock, self.secrets, self.verb, whoami())
         return True
 
     def keep_lock(self) -> None:
         """Let the inventory's lock remember what this host has proven."""
         self.resolver.keep(self.settings, self.view.platform)
+
+
+@cache
+def whoami() -> str:
+    """Who runs this, for locks and journals."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def current(host: Host) -> Session:

@@ -21,6 +21,8 @@ class System:
     reboot_required: bool
     clock_offset: float
     """Seconds this host's clock is ahead of the machine that runs pyinfra."""
+    python: str = ""
+    """Version of its python3, "" for none."""
 
     @property
     def deb_arch(self) -> str:
@@ -173,7 +175,7 @@ class HostState:
     ports: frozenset[tuple[str, int]] = frozenset()
     """Listening TCP sockets: address and port."""
     busy_units: tuple[str, ...] = ()
-    """Our own transient units that still run."""
+    """Our own units that still work: jobs and switches."""
 
     def file(self, path: str) -> File:
         """What was found at a path."""

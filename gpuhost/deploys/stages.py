@@ -7,6 +7,7 @@ from gpuhost.operations.converge import converge
 from gpuhost.operations.job import wait_for
 from gpuhost.operations.look import look
 from gpuhost.operations.refuse import refuse
+from gpuhost.operations.switch import see_through
 from gpuhost.plan import Stage
 from gpuhost.session import Session, current
 
@@ -17,7 +18,12 @@ def observe() -> Session:
     report.expect(session.host.name)
     if session.observe() and session.view.state.busy_units:
         for unit in session.view.state.busy_units:
-            wait_for(session.host.state, session.host, unit)
+            if unit.startswith("gpuhost-job-"):
+                wait_for(session.host.state, session.host, unit)
+        session.observe()
+    if session.state and (interrupted := session.interrupted):
+        for instance in interrupted:
+            see_through(session.host.state, session.host, instance)
         session.observe()
     if session.state:
         report.seen(session)
@@ -62,22 +68,22 @@ def registry(session: Session) -> None:
         converge(name="Log in at the registry", session=session, stage=Stage.REGISTRY, again=False)
 
 
+def switch_program(session: Session) -> None:
+    """Install the program that moves instances between releases, and its units."""
+    if session.plan.of(Stage.SWITCH):
+        converge(name="Install the switch", session=session, stage=Stage.SWITCH)
+
+
 def gpu_proof(session: Session) -> None:
     """Prove that a container sees exactly the host's GPUs."""
     if session.plan.of(Stage.PROOF):
         converge(name="Prove the GPUs in a container", session=session, stage=Stage.PROOF)
 
 
-def image(session: Session) -> None:
-    """Pull the image by its digest."""
-    if session.plan.of(Stage.IMAGE):
-        converge(name="Pull the image", session=session, stage=Stage.IMAGE, again=False)
-
-
 def instances(session: Session) -> None:
-    """Start every instance and run its gates."""
+    """Switch every instance to its release: pulled, started and proven, or left as it was."""
     if session.plan.of(Stage.INSTANCE):
-        converge(name="Start and prove the WebUI", session=session, stage=Stage.INSTANCE)
+        converge(name="Switch to the release", session=session, stage=Stage.INSTANCE)
 
 
 def table(session: Session) -> None:

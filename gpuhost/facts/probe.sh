@@ -35,6 +35,7 @@ special() {
   [ -e /usr/bin/nvidia-uninstall ] && echo runfile
   have nvidia-smi && echo smi
   sed -n "s/^NVRM version:.*Kernel Module[^0-9]*\([0-9.]*\).*/loaded \1/p" /proc/driver/nvidia/version 2>/dev/null
+  have python3 && python3 --version 2>/dev/null
   have mokutil && mokutil --sb-state 2>/dev/null | grep -q enabled && echo secure-boot
   :
 }
@@ -126,7 +127,7 @@ disks() {
 
 ports() { awk "\$4 == \"0A\" { print \$2 }" /proc/net/tcp /proc/net/tcp6 2>/dev/null; :; }
 
-units() { systemctl list-units --no-legend --plain --state=activating,active "gpuhost-job-*" 2>/dev/null | awk "{ print \$1 }"; :; }
+units() { systemctl list-units --no-legend --plain --state=activating,active "gpuhost-job-*" "gpuhost-switch@*" 2>/dev/null | awk "{ print \$1 }"; :; }
 
 smi_query="index,uuid,name,driver_version,compute_cap,memory.total,mig.mode.current"
 

@@ -58,7 +58,9 @@ def docker(*words: str, timeout: float = 120.0, stdin: bytes | None = None) -> s
     raise DockerError(f"docker {words[0]}: {last_line(said) or f'exit code {done.returncode}'}")
 
 
-def _run(words: tuple[str, ...], timeout: float, stdin: bytes | None) -> subprocess.CompletedProcess[bytes]:
+def _run(
+    words: tuple[str, ...], timeout: float, stdin: bytes | None
+) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
             ["docker", *words], input=stdin, capture_output=True, timeout=timeout, check=False

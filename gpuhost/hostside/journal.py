@@ -52,7 +52,9 @@ class Journal:
     state: str = PULLING
     stopped: bool = False
     """Whether stopping the old release has begun: from here on an error restores it."""
-    resumed: int = 0
+    stopped_at: float = 0
+    """Uptime of the host, in seconds, when that was."""
+    resumed: int = -1
     """How often it was taken up again after the program or the host went down."""
     began: str = ""
     ended: str = ""
@@ -65,6 +67,8 @@ class Journal:
     """The gate that failed."""
     reason: str = ""
     notes: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    """The end of what the failed container said."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time spent in each state."""
     figures: dict[str, Any] = field(default_factory=dict)
@@ -75,6 +79,15 @@ class Journal:
     def unfinished(self) -> bool:
         """Whether there is work left."""
         return self.state in WORKING
+
+    def sentence(self) -> str:
+        """How it ended, or where it is, in one line."""
+        text = f"instance {self.instance}: release {self.to}: {self.state}"
+        if self.reason:
+            text += f": gate {self.gate}: {self.reason}" if self.gate else f": {self.reason}"
+        if self.state in FINAL:
+            text += f" ({FINAL[self.state]})"
+        return text
 
     def to_json(self) -> dict[str, Any]:
         """As it lies on the disk."""

@@ -28,7 +28,9 @@ class StoredFile:
 
     def put(self) -> None:
         """Put it in place."""
-        files.write(Path(self.path), base64.b64decode(self.content), self.mode, (self.uid, self.gid))
+        files.write(
+            Path(self.path), base64.b64decode(self.content), self.mode, (self.uid, self.gid)
+        )
 
 
 @dataclass(frozen=True)

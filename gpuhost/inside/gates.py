@@ -17,6 +17,7 @@ import urllib.request
 URL = "http://127.0.0.1:7860"
 LOGIN = "/opt/gpuhost/login"
 PICTURE = {"prompt": "a red cube", "steps": 1, "width": 64, "height": 64, "seed": 1}
+LARGER = {"prompt": "a red cube", "steps": 20, "width": 512, "height": 512, "seed": 1}
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -82,6 +83,56 @@ def picture(limit: float) -> "dict[str, object]":
     return {"picture_seconds": round(time.monotonic() - began, 2)}
 
 
+def idle(limit: float) -> "dict[str, object]":
+    """Wait until nobody waits for a picture; a WebUI that does not answer has no jobs."""
+    deadline = time.monotonic() + limit
+    busy = _busy()
+    while busy:
+        if time.monotonic() >= deadline:
+            raise Failed("busy: " + busy)
+        say(gate="idle", state="waiting", busy=busy)
+        time.sleep(min(2, max(0, deadline - time.monotonic())))
+        busy = _busy()
+    return {}
+
+
+def _busy() -> str:
+    """What it is doing, "" for nothing. `/queue/status` does not see jobs of the API."""
+    progress = _asked("/sdapi/v1/progress?skip_current_image=true")
+    state = progress.get("state") or {}
+    if state.get("job") or state.get("job_count"):
+        return "%s, %d %% done" % (state.get("job") or "a job", progress.get("progress", 0) * 100)
+    waiting = _asked("/internal/pending-tasks").get("size") or 0
+    return "%d jobs wait" % waiting if waiting else ""
+
+
+def _asked(path: str) -> "dict[str, object]":
+    """An answer, or nothing after three tries; without --api there is no progress to ask for."""
+    for _ in range(3):
+        try:
+            answer = ask(path, 10)
+            return answer if isinstance(answer, dict) else {}
+        except urllib.error.HTTPError:
+            return {}
+        except (OSError, ValueError):
+            time.sleep(0.5)
+    return {}
+
+
+def benchmark(limit: float) -> "dict[str, object]":
+    """The median time of three pictures, once the model is warm."""
+    deadline = time.monotonic() + limit
+    taken = []
+    for _ in range(4):
+        began = time.monotonic()
+        try:
+            ask("/sdapi/v1/txt2img", max(1, deadline - began), LARGER)
+        except OSError as error:
+            raise Failed("no pictures within %d s: %s" % (limit, error)) from None
+        taken.append(time.monotonic() - began)
+    return {"seconds_per_picture": round(sorted(taken[1:])[1], 3)}
+
+
 def _reason(error: urllib.error.HTTPError) -> str:
     try:
         body = json.loads(error.read())
@@ -92,7 +143,13 @@ def _reason(error: urllib.error.HTTPError) -> str:
     return " ".join(str(body.get(key, "")) for key in ("error", "detail", "errors")).strip()[:300]
 
 
-GATES = {"answers": answers, "gpu": gpu, "picture": picture}
+GATES = {
+    "answers": answers,
+    "gpu": gpu,
+    "picture": picture,
+    "benchmark": benchmark,
+    "idle": idle,
+}
 
 
 def main(words: "list[str]") -> int:

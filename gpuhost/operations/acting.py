@@ -9,7 +9,7 @@ from pyinfra.api import State
 from pyinfra.api.host import Host
 
 from gpuhost import actions
-from gpuhost.operations import gate, packages, shell
+from gpuhost.operations import packages, shell, switch
 from gpuhost.operations.job import Job, run_job
 from gpuhost.operations.reboot import reboot
 from gpuhost.planning.proof import RECORD
@@ -57,8 +57,8 @@ def command(
             return _packages(session, action, label)
         case actions.PullImage(reference, size):
             return _pull(session, reference, size)
-        case actions.ProveInstance():
-            return Work("gates", partial(gate.prove, session, action))
+        case actions.SwitchInstance():
+            return Work("switch", partial(switch.order, session, action))
         case actions.Reboot():
             return Work("reboot", reboot)
         case _:
@@ -79,8 +79,6 @@ def _simple(action: actions.Action) -> Shell:
             return Shell("read units anew", shell.reload_units(action))
         case actions.ProveGpus():
             return Shell("compare GPUs inside and outside", shell.prove_gpus(action, RECORD))
-        case actions.StartInstance(name):
-            return Shell(f"start {name}", shell.start_instance(action))
         case actions.RemoveInstance(name):
             return Shell(f"remove {name}", shell.remove_instance(action))
         case _:

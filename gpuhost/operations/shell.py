@@ -12,10 +12,10 @@ from gpuhost.actions import (
     ReloadUnits,
     RemoveInstance,
     RunUnit,
-    StartInstance,
     WriteFile,
 )
-from gpuhost.release import compose_path, container_name
+from gpuhost.hostside.places import PROGRAM
+from gpuhost.release import compose_path
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 
@@ -150,18 +150,7 @@ mkdir -p {folder} && printf '%s\\n' {record} >{record_path}.new &&
   mv {record_path}.new {record_path}"""
 
 
-def start_instance(action: StartInstance) -> str:
-    """Check the compose file, then bring the container to what it says."""
-    file = shlex.quote(compose_path(action.name))
-    recreate = " --force-recreate" if action.recreate else ""
-    return (
-        f"docker compose -f {file} config --quiet && "
-        f"docker compose -f {file} up --detach --pull never --remove-orphans{recreate}"
-    )
-
-
 def remove_instance(action: RemoveInstance) -> str:
-    """Remove container and compose file; storage stays."""
-    container = shlex.quote(container_name(action.name))
+    """Remove its containers and compose file; storage stays."""
     folder = shlex.quote(compose_path(action.name).rpartition("/")[0])
-    return f"docker rm --force {container} && rm -rf {folder}"
+    return f"python3 {PROGRAM} remove {shlex.quote(action.name)} && rm -rf {folder}"

@@ -38,6 +38,7 @@ def system(parts: Sections, now: float) -> System:
         init=init,
         reboot_required=reboot == "reboot-required",
         clock_offset=float(clock) - now,
+        python=next((line[7:] for line in parts["special"].out if line.startswith("Python ")), ""),
     )
 
 

@@ -7,7 +7,6 @@ from gpuhost import daemon_json, templates
 from gpuhost.actions import (
     ConfigureDaemon,
     Effect,
-    EnableUnit,
     MakeDirectory,
     ReloadUnits,
     RunUnit,
@@ -26,8 +25,6 @@ EFFECTS: dict[daemon_json.Effect, Effect] = {
 }
 REFRESH = "nvidia-cdi-refresh.service"
 DROP_IN = "/etc/systemd/system/docker.service.d/gpuhost-cdi.conf"
-STARTER = "/etc/systemd/system/gpuhost-start.service"
-STARTER_ENABLED = "/etc/systemd/system/docker.service.wants/gpuhost-start.service"
 
 
 def lines(view: View) -> Lines:
@@ -121,14 +118,6 @@ def _order_at_boot(view: View) -> Lines:
             Stage.DAEMON, "engine unit", f"order at boot {now}", "after the CDI spec",
             "a container that starts before it would have no GPU",
             (MakeDirectory(DROP_IN.rpartition("/")[0], 0o755, "0:0"), drop_in, ReloadUnits()),
-        )  # fmt: skip
-    starter = WriteFile(STARTER, templates.render("gpuhost-start.service").encode())
-    disabled = "" if view.state.file(STARTER_ENABLED).kind == "symlink" else "disabled"
-    if now := drift(view.state, starter) or disabled:
-        yield Step(
-            Stage.DAEMON, "start at boot", now, "enabled",
-            "engines before 28.2 start containers before they know CDI",
-            (starter, ReloadUnits(), EnableUnit(STARTER.rpartition("/")[2])),
         )  # fmt: skip
 
 

@@ -1,33 +1,38 @@
-"""The image: resolved, fit for these GPUs, small enough for this disk, pulled by digest."""
+"""The image: resolved, fit for these GPUs, small enough for this disk. The switch pulls it."""
 
 from gpuhost.actions import PullImage
 from gpuhost.compat import ImageNeeds, Objection, objections
 from gpuhost.lock import LockedImage, key
-from gpuhost.plan import Lines, Refusal, Stage, Step
+from gpuhost.plan import Lines, Refusal, Stage
 from gpuhost.planning.view import View
 
 GIB = 1024**3
 
 
 def lines(view: View) -> Lines:
-    """Refusals where the image cannot serve this host, and the pull."""
+    """Refusals where the image cannot serve this host.
+
+    Whether there is room for an image that shares layers with one that is here, only the host can
+    tell: the switch does.
+    """
     image = view.image(view.settings.image_reference)
     if image is None:
         yield unresolved(view, Stage.IMAGE, view.settings.image_reference)
         return
     yield from _fit(view, image)
-    if present(view, image):
-        return
-    yield from _room(view, image)
-    yield Step(
-        Stage.IMAGE, familiar(repository(image.reference)), "missing", short(image.digest),
-        f"{image.reference} means this, {gigabytes(image.size)} compressed", (pull(image),),
-    )  # fmt: skip
+    if not present(view, image) and not _relatives(view, image):
+        yield from _room(view, image)
 
 
 def present(view: View, image: LockedImage) -> bool:
     """Whether the host has exactly this image."""
     return f"{familiar(repository(image.reference))}@{image.digest}" in view.state.images
+
+
+def _relatives(view: View, image: LockedImage) -> bool:
+    """Whether another image of its repository is here, with which it may share layers."""
+    name = familiar(repository(image.reference))
+    return any(one.rpartition("@")[0] == name for one in view.state.images)
 
 
 def pull(image: LockedImage) -> PullImage:

@@ -1,31 +1,24 @@
 """Instances: storage, compose file, container, proof. Is what runs what should run?"""
 
-import json
 from collections.abc import Iterator
 
-from gpuhost.actions import (
-    MakeDirectory,
-    ProveInstance,
-    RemoveInstance,
-    StartInstance,
-    WriteFile,
-)
+from gpuhost.actions import MakeDirectory, RemoveInstance
 from gpuhost.plan import Lines, Refusal, Stage, Step
 from gpuhost.planning.files import drift
-from gpuhost.planning.image import GIB, gigabytes, pull, short
+from gpuhost.planning.image import GIB, gigabytes, present, pull, short
+from gpuhost.planning.order import gates, order
+from gpuhost.planning.records import proven_releases, quarantined_releases
 from gpuhost.planning.view import View
-from gpuhost.release import LIBRARY, Release, bracketed, inside, proven_path
+from gpuhost.release import LIBRARY, Release, bracketed
 from gpuhost.settings import Instance
 from gpuhost.state import Container
 
-GATES_PROGRAM = f"{LIBRARY}/inside/gates.py"
 WORLD_WRITABLE = 0o002
 
 
 def lines(view: View) -> Lines:
     """Steps for every instance, after those whose container is no longer wanted."""
     yield from _leftovers(view)
-    yield from _gates_program(view)
     for instance in view.settings.webui_instances:
         if release := release_of(view, instance):
             yield from _instance(view, release)
@@ -47,20 +40,25 @@ def _instance(view: View, release: Release) -> Lines:
         return
     yield from _storage(view, release)
     subject = f"instance {release.instance.name}"
+    image = view.image(view.settings.image_reference)
     files = [file for file in (release.compose_file, *release.mounted) if drift(view.state, file)]
+    folder = MakeDirectory(release.compose_file.path.rpartition("/")[0], 0o700, "0:0")
+    library = MakeDirectory(f"{LIBRARY}/inside", 0o755, "0:0")
     now, why = condition(view, release)
-    if files or now:
-        folder = MakeDirectory(release.compose_file.path.rpartition("/")[0], 0o700, "0:0")
-        library = MakeDirectory(f"{LIBRARY}/inside", 0o755, "0:0")
+    recreate = bool(now)
+    if not now and image and not present(view, image):
+        now, why = "image missing", "without it the container cannot be made again"
+    if not now and not _proven(view, release):
+        now, why = "unproven", ", ".join(gates(view))
+    if now and image:
         yield Step(
-            Stage.INSTANCE, subject, now or f"{files[0].path.rpartition('/')[2]} differs",
-            f"release {release.id} running", why or "its files are not as rendered",
-            (folder, library, *files, StartInstance(release.instance.name, recreate=bool(now))),
+            Stage.INSTANCE, subject, now, f"release {release.id} proven", why,
+            (folder, library, order(view, release, image, f"{now}: {why}", recreate)),
         )  # fmt: skip
-    if now or files or not _proven(view, release):
+    elif files:
         yield Step(
-            Stage.INSTANCE, f"{subject} gates", "unproven", f"release {release.id} proven",
-            ", ".join(_gates(view)), (_prove(view, release),),
+            Stage.INSTANCE, subject, f"{files[0].path.rpartition('/')[2]} differs",
+            f"release {release.id}", "its files are not as rendered", (folder, library, *files),
         )  # fmt: skip
 
 
@@ -138,6 +136,7 @@ def _refusals(view: View, release: Release) -> Iterator[Refusal]:
             Stage.INSTANCE, subject, f"a foreign container is called {release.container}",
             "rename it, or this instance",
         )  # fmt: skip
+    yield from _failed_before(view, release)
     if taken := _taken(view, release):
         yield Refusal(
             Stage.INSTANCE, subject, f"port {taken} is taken by another program",
@@ -151,6 +150,18 @@ def _refusals(view: View, release: Release) -> Iterator[Refusal]:
             f"{gigabytes(disk.free)} free, {gigabytes(reserve)} needed (storage_reserve_gb)",
             "make room, or choose another storage_path",
         )  # fmt: skip
+
+
+def _failed_before(view: View, release: Release) -> Iterator[Refusal]:
+    for one in quarantined_releases(view.state, release.instance.name):
+        if one.release == release.id:
+            yield Refusal(
+                Stage.INSTANCE, f"instance {release.instance.name}",
+                f"release {one.release} (image {short(one.digest)}) is in quarantine:"
+                f" gate {one.gate} failed on {one.at[:10]}: {one.reason}",
+                "change what was wrong, run gpuhost.tasks.update once there is a newer image,"
+                " or lift it with gpuhost.tasks.unquarantine",
+            )  # fmt: skip
 
 
 def _taken(view: View, release: Release) -> str:
@@ -192,43 +203,9 @@ def _storage(view: View, release: Release) -> Lines:
     )  # fmt: skip
 
 
-def _gates_program(view: View) -> Lines:
-    program = WriteFile(GATES_PROGRAM, inside("gates.py"))
-    if now := drift(view.state, program):
-        folder = MakeDirectory(GATES_PROGRAM.rpartition("/")[0], 0o755, "0:0")
-        yield Step(
-            Stage.INSTANCE, "gates program", now, program.path,
-            "it proves releases", (folder, program),
-        )  # fmt: skip
-
-
-def _gates(view: View) -> dict[str, int]:
-    settings = view.settings
-    gates = {"answers": settings.gate_start_timeout}
-    if settings.gate_gpu:
-        gates["gpu"] = 60
-    if settings.gate_picture:
-        gates["picture"] = settings.gate_picture_timeout
-    return gates
-
-
-def _prove(view: View, release: Release) -> ProveInstance:
-    return ProveInstance(
-        name=release.instance.name,
-        release=release.id,
-        digest=release.image.rpartition("@")[2],
-        gates=_gates(view),
-        published=release.published,
-    )
-
-
 def _proven(view: View, release: Release) -> bool:
-    content = view.state.file(proven_path(release.instance.name)).content
-    try:
-        record = json.loads(content or b"{}")
-    except ValueError:
-        return False
-    return isinstance(record, dict) and record.get("release") == release.id
+    found = proven_releases(view.state, release.instance.name)
+    return any(one.release == release.id for one in found)
 
 
 def _leftovers(view: View) -> Lines:

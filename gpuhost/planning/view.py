@@ -23,6 +23,9 @@ class View:
     settings: Settings
     lock: Lock
     secrets: Secrets
+    verb: str = "deploy"
+    by: str = ""
+    """Who asked, for the journal: a user and a machine."""
     planned: list[Line] = field(default_factory=list)
 
     def extended(self, stage: Callable[["View"], Lines]) -> Lines:

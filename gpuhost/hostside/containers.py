@@ -1,0 +1,144 @@
+"""The containers of an instance, by the release they belong to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from gpuhost.hostside import docker
+from gpuhost.hostside.records import StoredRelease
+
+INSTANCE = "org.gpuhost.instance"
+RELEASE = "org.gpuhost.release"
+PROJECT = "com.docker.compose.project"
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of ours."""
+
+    id: str
+    name: str
+    instance: str
+    release: str
+    project: str
+    status: str
+    health: str
+    exit_code: int
+    restarts: int
+    started: str
+    error: str
+    image: str
+    """The image's ID."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs now."""
+        return self.status == "running"
+
+    @property
+    def live(self) -> bool:
+        """Whether it has its instance's name, and is not put aside."""
+        return self.name == f"gpuhost-{self.instance}"
+
+    @property
+    def end(self) -> str:
+        """How it ended, for people."""
+        text = f"{self.status}, exit code {self.exit_code}, restarted {self.restarts} times"
+        return f"{text}: {self.error}" if self.error else text
+
+
+def of(instance: str) -> list[Container]:
+    """All containers of an instance."""
+    return ours(f"{INSTANCE}={instance}")
+
+
+def ours(label: str = INSTANCE) -> list[Container]:
+    """All containers that carry a label of ours."""
+    ids = docker.docker("ps", "-aq", "--no-trunc", "--filter", f"label={label}").split()
+    return [found for one in ids if (found := look(one))]
+
+
+def look(name: str) -> Container | None:
+    """One container by name or ID."""
+    found = docker.inspect("container", name)
+    return _container(found) if found else None
+
+
+def _container(found: dict[str, Any]) -> Container:
+    state, labels = found["State"], found["Config"]["Labels"] or {}
+    return Container(
+        id=found["Id"],
+        name=found["Name"].lstrip("/"),
+        instance=labels.get(INSTANCE, ""),
+        release=labels.get(RELEASE, ""),
+        project=labels.get(PROJECT, ""),
+        status=state["Status"],
+        health=(state.get("Health") or {}).get("Status", ""),
+        exit_code=state["ExitCode"],
+        restarts=found.get("RestartCount", 0),
+        started=state.get("StartedAt", ""),
+        error=state.get("Error", ""),
+        image=found["Image"],
+    )
+
+
+def create(release: StoredRelease) -> None:
+    """Make a release's container under its own project, without starting it."""
+    words = ("compose", "--project-name", release.project, "--file", release.compose)
+    docker.docker(*words, "config", "--quiet")
+    docker.docker(*words, "create", "--pull", "never", "--force-recreate")
+
+
+def stop(container: Container, seconds: int) -> None:
+    """Stop it, and see to it that nothing starts it again."""
+    if container.status in ("running", "restarting", "paused"):
+        docker.docker("stop", "--time", str(seconds), container.id, timeout=seconds + 60)
+    docker.docker("update", "--restart", "no", container.id)
+
+
+def start(container: Container) -> None:
+    """Start it, to be started again after a crash or a reboot."""
+    docker.docker("update", "--restart", "unless-stopped", container.id)
+    docker.docker("start", container.id, timeout=300)
+
+
+def rename(container: Container, name: str) -> None:
+    """Give it a name that whoever had it before has to give up."""
+    if container.name == name:
+        return
+    if (other := look(name)) and other.instance == container.instance:
+        remove(other)
+    docker.docker("rename", container.id, name)
+
+
+def remove(container: Container) -> None:
+    """Remove a container and its project's network; volumes and storage stay."""
+    docker.docker("rm", "--force", container.id)
+    if container.project:
+        network = f"{container.project}_default"
+        found = docker.inspect("network", network)
+        if found and not found.get("Containers"):
+            docker.docker("network", "rm", network)
+
+
+def processes(container: Container) -> set[int]:
+    """Process numbers on the host."""
+    try:
+        rows = docker.docker("top", container.id, "-eo", "pid").split()
+    except docker.DockerError:
+        return set()
+    return {int(row) for row in rows if row.isdigit()}
+
+
+def log(container: Container, lines: int = 15) -> list[str]:
+    """The end of what it said, both streams in order."""
+    try:
+        found = docker.inspect("container", container.id) or {}
+        path = found.get("LogPath", "")
+        with open(path, "rb") as file:
+            rows = file.read()[-65536:].splitlines()[-lines:]
+        return [json.loads(row)["log"].rstrip("\n")[:400] for row in rows]
+    except (docker.DockerError, OSError, ValueError, KeyError, TypeError):
+        return []

@@ -1,0 +1,160 @@
+"""Two containers, one name: the new one is made before the old one is stopped.
+
+The old container is kept, under another name, until the new one is proven: starting it again is
+the surest way back, and it holds its image against anybody's prune.
+"""
+
+from __future__ import annotations
+
+from gpuhost.hostside import containers
+from gpuhost.hostside.containers import Container
+from gpuhost.hostside.docker import DockerError
+from gpuhost.hostside.gating import GateFailed
+from gpuhost.hostside.records import StoredRelease
+
+
+class Swap:
+    """The containers of one instance while it moves from `old` to `new`."""
+
+    def __init__(self, new: StoredRelease, old: StoredRelease | None) -> None:
+        self.new, self.old = new, old
+        self.name = new.container
+
+    @property
+    def aside(self) -> str:
+        """What the old container is called meanwhile."""
+        return f"{self.name}-previous"
+
+    @property
+    def failed(self) -> str:
+        """What a failed one is called, kept to be looked at."""
+        return f"{self.name}-failed"
+
+    def right_one_runs(self) -> bool:
+        """Whether the new release already runs under the instance's name."""
+        found = containers.look(self.name)
+        return bool(found and found.running and found.release == self.new.id)
+
+    def running(self) -> Container | None:
+        """The container that serves now, whatever its release."""
+        found = [one for one in self._all() if one.running and one.name != self.failed]
+        return found[0] if found else None
+
+    def prepare(self) -> None:
+        """Make the new container. What runs goes on running, under another name."""
+        if self.old is None:
+            return
+        current = containers.look(self.name)
+        if current and current.release != self.new.id:
+            containers.rename(current, self.aside)
+        self._create_new()
+
+    def withdraw(self) -> None:
+        """Undo `prepare`: names and files are as before."""
+        new = containers.look(self.name)
+        if new and new.release == self.new.id and new.status == "created":
+            containers.remove(new)
+        if aside := containers.look(self.aside):
+            containers.rename(aside, self.name)
+            if self.old and aside.release == self.old.id:
+                self._put_files(self.old)
+
+    def stop_others(self) -> set[int]:
+        """Stop whatever is not the new container; the processes that were stopped."""
+        held: set[int] = set()
+        for one in self._all():
+            if one.release == self.new.id and one.name == self.name and self.old:
+                continue
+            held |= containers.processes(one) if one.running else set()
+            containers.stop(one, self.new.stop_timeout)
+        return held
+
+    def start_new(self) -> None:
+        """
+        Start the new container, making it where there is none.
+
+        :raises GateFailed: when it does not start, the usual way in which a GPU container fails
+        """
+        if self.right_one_runs():
+            return
+        if not self._is_prepared():
+            self._take_the_name()
+            self._create_new()
+        try:
+            self._start(self.new)
+        except DockerError as error:
+            raise GateFailed("starts", str(error)) from error
+
+    def put_new_aside(self) -> set[int]:
+        """Stop the new container and keep it to be looked at; the processes that were stopped."""
+        held: set[int] = set()
+        for one in self._all():
+            if one.release == self.new.id and one.name != self.failed:
+                held |= containers.processes(one) if one.running else set()
+                containers.stop(one, self.new.stop_timeout)
+                containers.rename(one, self.failed)
+        return held
+
+    def start_old(self) -> None:
+        """Start the old container; made anew from its files if somebody removed it."""
+        old = self._old()
+        self._put_files(old)
+        found = next((one for one in self._all() if one.release == old.id), None)
+        if found:
+            containers.rename(found, self.name)
+        else:
+            containers.create(old)
+        self._start(old)
+
+    def restart_old(self) -> None:
+        """Once more from the beginning."""
+        old = self._old()
+        if found := containers.look(self.name):
+            containers.stop(found, old.stop_timeout)
+        self._start(old)
+
+    def clear(self) -> None:
+        """The new release is proven: its container alone stays."""
+        for one in self._all():
+            if one.name != self.name:
+                containers.remove(one)
+
+    def _is_prepared(self) -> bool:
+        found = containers.look(self.name)
+        return bool(found and found.release == self.new.id and found.status == "created")
+
+    def _take_the_name(self) -> None:
+        """Free the instance's name: of an old release by renaming, of anything else by removal."""
+        found = containers.look(self.name)
+        if found is None:
+            return
+        if self.old and found.release == self.old.id:
+            containers.rename(found, self.aside)
+        else:
+            containers.remove(found)
+
+    def _create_new(self) -> None:
+        """Of an earlier try nothing may be left: compose would take it for the same container."""
+        for one in self._all():
+            if one.release == self.new.id:
+                containers.remove(one)
+        self._put_files(self.new)
+        containers.create(self.new)
+
+    def _start(self, release: StoredRelease) -> None:
+        found = containers.look(release.container)
+        if found is None:
+            raise FileNotFoundError(f"there is no container {release.container} to start")
+        containers.start(found)
+
+    def _old(self) -> StoredRelease:
+        if self.old is None:
+            raise FileNotFoundError("there is no release to go back to")
+        return self.old
+
+    def _put_files(self, release: StoredRelease) -> None:
+        for file in release.files:
+            file.put()
+
+    def _all(self) -> list[Container]:
+        return containers.of(self.new.instance)
