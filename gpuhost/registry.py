@@ -8,29 +8,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from . import strict_json
+from . import image_manifest, strict_json
+from .image_manifest import INDEXES, MANIFESTS, ManifestError
 from .reference import DOCKER_HUB, Reference, ReferenceError_
 from .registry_client import Client, Login, RegistryError, is_loopback
 from .registry_http import Reply, Transport
 
 __all__ = ["Reference", "ReferenceError_", "Registry", "RegistryError", "ResolvedImage"]
 
-MANIFESTS = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-)
-INDEXES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
-CONFIGS = (
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.docker.container.image.v1+json",
-)
 LIMIT = 8 << 20
 """Most bytes of a manifest or a config; the engine itself takes manifests up to 4 MiB."""
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -38,7 +30,9 @@ class ResolvedImage:
     """One image for one platform.
 
     `digest` names its manifest, never an index; `size` is compressed bytes, the sum of its layers;
-    `created` is ISO 8601 as in the config; `platform` is ``os/architecture`` as in the config.
+    `created` is ISO 8601 as in the config; `platform` is ``os/architecture`` as in the config;
+    `layers` holds diff_id and compressed bytes of each layer, bottom first, or nothing where
+    config and manifest do not agree on how many there are.
     """
 
     reference: Reference
@@ -46,7 +40,7 @@ class ResolvedImage:
     platform: str
     created: str
     size: int
-    layers: int
+    layers: tuple[tuple[str, int], ...]
     labels: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
 
@@ -85,12 +79,20 @@ class Registry:
 
         Raises `RegistryError` where the registry's answer is none, or cannot be trusted.
         """
+        return self._asked(reference, platform, _Question.image)
+
+    def digest(self, reference: Reference, platform: str = "linux/amd64") -> str:
+        """Ask only for the digest: of a tag that names no index this counts as no pull."""
+        return self._asked(reference, platform, _Question.digest)
+
+    def _asked(self, reference: Reference, platform: str, what: Callable[[_Question], _T]) -> _T:
         for mirror in self._mirrors if reference.registry == DOCKER_HUB else ():
             try:
-                return _Question(mirror, reference, platform).answer()
+                return _Question(mirror, reference, platform).answer(what)
             except RegistryError:
                 continue
-        return _Question(self._registry(reference.registry), reference, platform).answer()
+        own = self._registry(reference.registry)
+        return _Question(own, reference, platform).answer(what)
 
     def _registry(self, name: str) -> Client:
         if self._endpoint:
@@ -106,56 +108,52 @@ class _Question:
     reference: Reference
     platform: str
 
-    def answer(self) -> ResolvedImage:
+    def answer(self, what: Callable[[_Question], _T]) -> _T:
         try:
-            return self._answer()
-        except RegistryError as error:
+            return what(self)
+        except (RegistryError, ManifestError) as error:
             raise RegistryError(f"{self.reference}: {error}") from None
 
-    def _answer(self) -> ResolvedImage:
-        digest, manifest = self._manifest(self.reference.digest or self._digest_of_tag())
-        described = manifest.get("config")
-        if not isinstance(described, dict) or described.get("mediaType") not in CONFIGS:
-            kind = described.get("mediaType") if isinstance(described, dict) else described
-            raise _odd(digest, f"should be a container image, got one with config {kind!r}")
-        config = self._config(str(described.get("digest")))
-        layers = manifest.get("layers")
-        if not isinstance(layers, list) or not all(_sized(layer) for layer in layers):
-            raise _odd(digest, "has layers without a size")
-        inner = config.get("config")
-        inner = inner if isinstance(inner, dict) else {}
+    def image(self) -> ResolvedImage:
+        digest, manifest = self._manifest(self.reference.digest or self._tagged()[0])
+        try:
+            config = self._config(image_manifest.config_digest(manifest))
+            sizes = image_manifest.sizes(manifest)
+        except ManifestError as error:
+            raise _odd(digest, str(error)) from None
+        diff_ids = image_manifest.diff_ids(config)
         return ResolvedImage(
-            self.reference, digest, _platform(config), _text(config.get("created")),
-            sum(layer["size"] for layer in layers), len(layers),
-            _labels(inner.get("Labels")), _env(inner.get("Env")),
+            self.reference, digest, image_manifest.built_for(config, self.platform),
+            image_manifest.text(config.get("created")), sum(sizes),
+            tuple(zip(diff_ids, sizes, strict=True)) if len(diff_ids) == len(sizes) else (),
+            image_manifest.labels(config), image_manifest.env(config),
         )  # fmt: skip
 
-    def _digest_of_tag(self) -> str:
-        reply = self._get("HEAD", f"manifests/{self.reference.tag}", (*MANIFESTS, *INDEXES))
+    def digest(self) -> str:
+        if self.reference.digest:
+            return self._manifest(self.reference.digest)[0]
+        digest, kind = self._tagged()
+        return digest if kind in MANIFESTS else self._manifest(digest)[0]
+
+    def _tagged(self) -> tuple[str, str]:
+        """Digest and media type of what the tag names."""
+        path = f"manifests/{self.reference.tag}"
+        reply = self._get("HEAD", path, (*MANIFESTS, *INDEXES))
         digest = reply.headers.get("docker-content-digest")
         if digest is None:
-            reply = self._get("GET", f"manifests/{self.reference.tag}", (*MANIFESTS, *INDEXES))
+            reply = self._get("GET", path, (*MANIFESTS, *INDEXES))
             digest = f"sha256:{hashlib.sha256(reply.body).hexdigest()}"
-        return self._usable(digest, f"tag {self.reference.tag!r}")
+        kind = reply.headers.get("content-type", "").partition(";")[0].strip()
+        return self._usable(digest, f"tag {self.reference.tag!r}"), kind
 
     def _manifest(self, digest: str) -> tuple[str, dict[str, Any]]:
         for _ in range(3):
             manifest = self._json(f"manifests/{digest}", digest, (*MANIFESTS, *INDEXES))
             if not isinstance(manifest.get("manifests"), list):
                 return digest, manifest
-            digest = self._choose(manifest["manifests"], digest)
+            inner = image_manifest.chosen(manifest["manifests"], self.platform)
+            digest = self._usable(inner, digest)
         raise _odd(digest, "is an index of indexes of indexes")
-
-    def _choose(self, entries: list[Any], index: str) -> str:
-        found = [entry for entry in entries if isinstance(entry, dict)]
-        offered = [(_offered(entry.get("platform")), entry.get("digest")) for entry in found]
-        for exact in (True, False):
-            for name, digest in offered:
-                same = name == self.platform or (not exact and _alike(name, self.platform))
-                if same and isinstance(digest, str):
-                    return self._usable(digest, index)
-        known = ", ".join(sorted({name for name, _ in offered if "unknown" not in name}))
-        raise RegistryError(f"it is not built for {self.platform}, only for {known or 'nothing'}")
 
     def _usable(self, digest: str, where: str) -> str:
         try:
@@ -207,39 +205,3 @@ def _readable(ca: Path | None) -> Path | None:
 
 def _odd(what: str, found: str) -> RegistryError:
     return RegistryError(f"{what}: {found}")
-
-
-def _offered(platform: Any) -> str:
-    names = platform if isinstance(platform, dict) else {}
-    parts = [names.get("os") or "unknown", names.get("architecture") or "unknown"]
-    return "/".join(str(part) for part in [*parts, *filter(None, [names.get("variant")])])
-
-
-def _alike(name: str, wanted: str) -> bool:
-    """Whether they differ in that only one of them names a variant."""
-    shorter, longer = sorted((name.split("/"), wanted.split("/")), key=len)
-    return len(shorter) == 2 and longer[:2] == shorter
-
-
-def _platform(config: dict[str, Any]) -> str:
-    names = [_text(config.get(key)) for key in ("os", "architecture")]
-    return "/".join(names) if all(names) else ""
-
-
-def _sized(layer: Any) -> bool:
-    size = layer.get("size") if isinstance(layer, dict) else None
-    return isinstance(size, int) and size >= 0
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _labels(found: Any) -> dict[str, str]:
-    labels = found if isinstance(found, dict) else {}
-    return {name: value for name, value in labels.items() if isinstance(value, str)}
-
-
-def _env(found: Any) -> dict[str, str]:
-    lines = [line for line in found if isinstance(line, str)] if isinstance(found, list) else []
-    return dict(line.partition("=")[::2] for line in lines)

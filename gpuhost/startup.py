@@ -20,10 +20,10 @@ from pyinfra.api.state import State
 from pyinfra.connectors.ssh import SSHConnector, connector_data_meta
 from pyinfra.context import ctx_state
 
-from gpuhost import lock as locks
-from gpuhost import secrets, settings
+from gpuhost import lock_file, secrets, settings
 from gpuhost.agreement import disagreements
 from gpuhost.complaints import by_host, complaints, unknown_keys
+from gpuhost.lock import LockError
 
 RUN_KEYS = frozenset({"format"})
 """`--data` keys that steer a run, not a host."""
@@ -56,8 +56,8 @@ def check(state: State) -> None:
 def check_lock(path: Path | None) -> Path | None:
     """:raises BadSettings: when the lock is there and cannot be read"""
     try:
-        locks.read(path) if path else None
-    except locks.LockError as error:
+        lock_file.read(path) if path else None
+    except LockError as error:
         raise BadSettings(f"\n    {error}") from error
     return path
 

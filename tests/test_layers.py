@@ -20,6 +20,7 @@ LAYERS = [
 """Lower layers first. "machine" is the one that runs pyinfra: its terminal, and registries."""
 MACHINE = {
     "keys",
+    "lookup",
     "progress",
     "report",
     "registry",

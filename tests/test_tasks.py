@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpuhost import lock as locks
+from gpuhost import lock_file
 from gpuhost.parsing import host_state
 from tests.defaults import ROOT
 from tests.probed import report
@@ -49,7 +49,7 @@ def pyinfra(tmp_path):
             for name, answer in answers.items()
         ]
         inventory.write_text(f"hosts = {entries!r}\n")
-        locks.write(tmp_path / "hosts.lock.yaml", lock_of({}, settings))
+        lock_file.write(tmp_path / "hosts.lock.yaml", lock_of({}, settings))
         command = [sys.executable, "-m", "pyinfra", "-y", str(inventory), f"gpuhost.tasks.{task}"]
         return subprocess.run(
             [*command, *words], cwd=ROOT, env={**os.environ, "PYINFRA_PROGRESS": "off"},
