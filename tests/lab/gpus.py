@@ -17,6 +17,7 @@ MODES = (
     "unknown",
     "lost",
     "hang",
+    "slow",
 )
 
 

@@ -115,13 +115,38 @@ class LabHost:
             self.run("rm -f /usr/bin/nvidia-smi", check=True)
         self.run(f"sh {LAB}/hardware", check=True)
 
-    def set_mode(self, mode: str) -> None:
-        """Switch how the GPUs fail, or back with 'ok'."""
+    def set_mode(self, mode: str, delay: float = 3.0) -> None:
+        """Switch how the GPUs fail, or back with 'ok'; `slow` is ok, `delay` seconds a call."""
         if mode not in cards.MODES:
             known = ", ".join(cards.MODES)
             raise HostError(f"{self.name}: mode: unknown, got {mode!r}, write one of {known}")
-        change = f"sed -i 's/^mode=.*/mode={mode}/' {LAB}/gpus.table"
+        script = f"s/^mode=.*/mode={mode}\\ndelay={delay:g}/; /^delay=/d"
+        change = f"sed -i '{script}' {LAB}/gpus.table"
         self.run(f"{change} && sh {LAB}/hardware", check=True)
+
+    def set_compute_apps(
+        self, apps: Sequence[tuple[int, str, int]], gpu: int = 0, linger: int | None = None
+    ) -> None:
+        """Say which processes hold memory of a GPU: pid, name and MiB of each.
+
+        With `linger`, a process of the host holds it while it lives and so many seconds longer,
+        counted from the first nvidia-smi that finds it dead.
+        """
+        uuid = self.run("nvidia-smi -L", check=True).out.splitlines()[gpu].split()[-1].rstrip(")")
+        end = "" if linger is None else f"|{linger}"
+        rows = "".join(f"{pid}|{name}|{uuid}|{mib}{end}\n" for pid, name, mib in apps)
+        self.run(f"rm -f {LAB}/compute-apps*", check=True)
+        self.put({f"{LAB}/compute-apps": (rows, 0o644)})
+
+    def hold_gpu_memory(self, container: str, mib: int = 3700, linger: int = 0) -> list[int]:
+        """Let a running container's Python hold GPU memory, `linger` seconds beyond its end;
+        the pids on the host.
+        """
+        listing = self.run(f"docker top {shlex.quote(container)} -eo pid,comm", check=True).out
+        rows = [line.split() for line in listing.splitlines()[1:]]
+        pids = [int(pid) for pid, name in rows if name.startswith("python")]
+        self.set_compute_apps([(pid, "python3", mib) for pid in pids], linger=linger)
+        return pids
 
     def reboot(self) -> None:
         """Restart the host and wait until it can be logged in to."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -251,3 +253,25 @@ def test_container_with_the_fault_lose_gpu(table, tmp_path):
     environment = in_container(tmp_path, "nvidiactl", "nvidia0")
     done = smi(table(), "-L", **environment, WEBUI_FAULTS='{"lose_gpu": true}')
     assert done.returncode == 255
+
+
+def test_slow_answers_as_ok_but_late(table):
+    begun = time.monotonic()
+    assert smi(table("slow", delay="0.4", gpus=1), "-L").stdout.startswith("GPU 0: ")
+    assert time.monotonic() - begun >= 0.4
+
+
+def test_memory_of_a_process_that_ended_lingers(table):
+    path = table()
+    query = "--query-compute-apps=pid", "--format=csv,noheader"
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    apps = path.with_name("compute-apps")
+    apps.write_text(f"{os.getpid()}|python3|GPU-1111|9|0\n{dead.pid}|python3|GPU-1111|7|2\n")
+    assert smi(path, *query).stdout == f"{os.getpid()}\n{dead.pid}\n"
+    deadline = time.monotonic() + 5
+    while str(dead.pid) in smi(path, *query).stdout.split():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    used = smi(path, "-i", "1", "--query-gpu=memory.used", "--format=csv,noheader,nounits")
+    assert used.stdout == "9\n"

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import subprocess
 import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.lab.oci import Entry, Image, PushError, Registry, layer_of
+from tests.lab.oci import LIST_TYPE, Entry, Image, Index, PushError, Registry, layer_of
+from tests.lab.standins.webui import foreign, noise
 
 ENTRIES = [Entry("srv/app/run", b"#!/bin/sh\n", 0o755), Entry("srv", mode=0o755, owner=1000)]
 
@@ -132,3 +134,35 @@ def test_push_that_is_refused_says_where(store, registry):
     store.accepts = False
     with pytest.raises(PushError, match=r"registry: app: upload of sha256:\w+: 507"):
         registry.push(Image((layer_of(ENTRIES),)), "app", "v1")
+
+
+def test_a_list_names_its_image_and_platform(store, registry):
+    image = Image((layer_of(ENTRIES),), built_for="arm64")
+    digest = registry.push(Index(image), "app", "v1")
+    document = json.loads(store.content["/v2/app/manifests/v1"])
+    assert (document["mediaType"], registry.digest("app", "v1")) == (LIST_TYPE, digest)
+    assert document["manifests"][0]["platform"] == {"architecture": "arm64", "os": "linux"}
+    assert store.content[f"/v2/app/manifests/{image.digest}"] == image.manifest_json()
+    assert json.loads(image.config_json())["architecture"] == "arm64"
+
+
+def test_noise_is_of_its_size_and_the_same_again(tmp_path, monkeypatch):
+    once = noise.layer("a", 3)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    again, other = noise.layer("a", 3), noise.layer("b", 3)
+    assert once.digest == again.digest != other.digest
+    with tarfile.open(once.path) as tar:
+        assert [(one.name, one.size) for one in tar] == [("opt/a.bin", 3 << 20)]
+    assert 3 << 20 < once.size < (3 << 20) + 10_000
+
+
+@pytest.mark.parametrize("built_for", ["amd64", "arm64"])
+def test_a_foreign_program_runs_where_it_was_built_for_and_nowhere_else(built_for, tmp_path):
+    path = tmp_path / "program"
+    path.write_bytes(foreign.program(built_for))
+    path.chmod(0o755)
+    if built_for == foreign.other_architecture():
+        with pytest.raises(OSError, match="Exec format error"):
+            subprocess.run([str(path)])
+    else:
+        assert subprocess.run([str(path)]).returncode == 0

@@ -101,3 +101,22 @@ def test_fault_file_that_is_no_json_is_no_fault(start):
     webui = start()
     webui.fault_file.write_text("{half")
     assert webui.get("/internal/ping").status_code == 200
+
+
+def test_dies_some_time_after_the_api_opened(start):
+    webui = start(exit_after=1)
+    assert webui.picture().status_code == 200
+    assert webui.process.wait(5) == 134
+    assert "CUDA error: an illegal memory access" in webui.log.read_text()
+
+
+def test_dies_when_told_to_while_running(start):
+    webui = start()
+    webui.fault_file.write_text('{"exit_after": 0.1}')
+    assert webui.process.wait(5) == 134
+
+
+def test_rewrites_its_settings_at_start(start):
+    webui = start(rewrite_config=True, no_model=True)
+    assert (webui.data / "config.json").read_text() == '{"written_by": ""}'
+    assert webui.picture().status_code == 500

@@ -144,7 +144,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         upstream = self.server.upstream()
         try:
-            headers = {name: self.headers[name] for name in PASSED_ON if name in self.headers}
+            given = ((name, self.headers.get_all(name)) for name in PASSED_ON)
+            headers = {name: ", ".join(values) for name, values in given if values}
             upstream.request(self.command, self.path, headers=headers)
             self._pass_on(upstream.getresponse(), kind)
         finally:
