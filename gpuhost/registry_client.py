@@ -14,6 +14,7 @@ from . import strict_json
 from .registry_http import Reply, Request, Transport, retry_after
 
 _PARAMETER = re.compile(r'([a-zA-Z_]+)=(?:"([^"]*)"|([^",\s]+))')
+_CHALLENGE = re.compile(rf"\b(bearer|basic)\b((?:[\s,]*{_PARAMETER.pattern})*)", re.IGNORECASE)
 _TOKEN_LIMIT = 1 << 20
 
 
@@ -73,13 +74,12 @@ class Client:
         return RegistryError(f"{request}: {answer}; {self._remedy(reply)}")
 
     def _log_in(self, request: Request, refusal: Reply, repository: str) -> str:
-        challenge = refusal.headers.get("www-authenticate", "")
-        scheme = challenge.partition(" ")[0].lower()
-        found = {m[1].lower(): m[2] or m[3] or "" for m in _PARAMETER.finditer(challenge)}
-        if scheme == "bearer" and found.get("realm"):
-            scope = found.get("scope") or f"repository:{repository}:pull"
-            return self._token(found["realm"], found.get("service", ""), scope)
-        if scheme == "basic" and self.login:
+        offered = _challenges(refusal.headers.get("www-authenticate", ""))
+        bearer = offered.get("bearer", {})
+        if bearer.get("realm"):
+            scope = bearer.get("scope") or f"repository:{repository}:pull"
+            return self._token(bearer["realm"], bearer.get("service", ""), scope)
+        if "basic" in offered and self.login:
             return self._basic(self.endpoint, self.login)
         raise self._error(request, refusal)
 
@@ -131,6 +131,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _challenges(header: str) -> dict[str, dict[str, str]]:
+    """The ways to log in that are offered, by scheme; some registries offer two."""
+    return {
+        way[1].lower(): {m[1].lower(): m[2] or m[3] or "" for m in _PARAMETER.finditer(way[2])}
+        for way in _CHALLENGE.finditer(header)
+    }
 
 
 def _said(body: bytes) -> str:

@@ -31,6 +31,11 @@ class Fault:
     body: bytes = b""
 
 
+def diff_ids(layers: tuple[int, ...]) -> list[str]:
+    """Digests of the unpacked layers that have these compressed sizes."""
+    return [f"sha256:{hashlib.sha256(str(size).encode()).hexdigest()}" for size in layers]
+
+
 @dataclass
 class Content:
     media_type: str
@@ -80,7 +85,9 @@ class Registry:
     def image(
         self, name: str, tag: str | None, config: object, layers: tuple[int, ...] = (10, 20)
     ) -> Content:
-        """Put one image; the answer is its manifest."""
+        """Put one image, with as many diff_ids as layers; the answer is its manifest."""
+        if isinstance(config, dict):
+            config = {"rootfs": {"type": "layers", "diff_ids": diff_ids(layers)}, **config}
         blob = Content(OCI.format("config"), json.dumps(config).encode())
         self.content[f"/v2/{name}/blobs/{blob.digest}"] = blob
         manifest = {

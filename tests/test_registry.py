@@ -1,13 +1,15 @@
 import json
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
 from gpuhost.registry import Reference, Registry, RegistryError
 from tests import registry_server
-from tests.registry_server import DOCKER, OCI, Fault, make_certificates
+from tests.registry_server import DOCKER, OCI, Fault, diff_ids, make_certificates
 
 CONFIG = {
     "architecture": "amd64",
@@ -82,7 +84,8 @@ def test_a_tag_is_resolved_without_a_layer(ask, server):
     manifest = server.content["/v2/app/manifests/v1"]
     assert image.digest == manifest.digest
     assert (image.platform, image.created) == ("linux/amd64", "2026-11-20T10:00:00Z")
-    assert (image.size, image.layers) == (30, 2)
+    assert image.size == 30
+    assert image.layers == tuple(zip(diff_ids((10, 20)), (10, 20), strict=True))
     assert image.labels == {"org.gpuhost.cuda": "12.8"}
     assert image.env["NVIDIA_REQUIRE_CUDA"] == "cuda>=12.8 brand=tesla,driver>=535"
     assert image.reference == LAB
@@ -137,20 +140,20 @@ def test_a_docker_manifest_is_read_like_an_oci_one(ask, server):
 
 def test_a_login_is_given_where_it_is_asked_for(ask, server):
     server.auth = "basic"
-    assert ask(user="lab", password=PASSWORD).layers == 2
+    assert ask(user="lab", password=PASSWORD).size == 30
     assert [held is None for _, _, held in server.seen] == [True, False, False, False]
 
 
 def test_a_token_is_fetched_once_and_with_the_login(ask, server):
     server.auth = "token"
-    assert ask(user="lab", password=PASSWORD).layers == 2
+    assert ask(user="lab", password=PASSWORD).size == 30
     tokens = [held for _, path, held in server.seen if path.startswith("/token")]
     assert tokens == [server.basic]
 
 
 def test_a_public_image_needs_a_token_and_no_login(ask, server):
     server.auth = "token"
-    assert ask().layers == 2
+    assert ask().size == 30
 
 
 def test_a_token_that_ran_out_is_fetched_again(ask, server):
@@ -158,7 +161,7 @@ def test_a_token_that_ran_out_is_fetched_again(ask, server):
     server.faults = [Fault("/blobs/", 401, headers={
         "WWW-Authenticate": f'Bearer realm="{server.url}/token",service="lab",'
         'scope="repository:app:pull"'})]  # fmt: skip
-    assert ask().layers == 2
+    assert ask().size == 30
 
 
 @pytest.mark.parametrize("auth", ["basic", "token"])
@@ -210,20 +213,20 @@ def test_a_missing_image_is_named(ask, server):
 
 def test_too_many_pulls_wait_as_long_as_the_registry_asks(ask, server, waits):
     server.faults = [Fault("/manifests/", 429, times=2, headers={"Retry-After": "7"})]
-    assert ask().layers == 2
+    assert ask().size == 30
     assert waits == [7.0, 7.0]
 
 
 def test_too_many_pulls_without_a_time_back_off(ask, server, waits):
     server.faults = [Fault("/manifests/", 429, times=3)]
-    assert ask().layers == 2
+    assert ask().size == 30
     assert waits == [1.0, 2.0, 4.0]
 
 
 def test_a_date_to_wait_for_is_understood(ask, server, waits):
     past = {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}
     server.faults = [Fault("/manifests/", 429, headers=past)]
-    assert ask().layers == 2
+    assert ask().size == 30
     assert waits == [0.0]
 
 
@@ -238,7 +241,7 @@ def test_a_wait_that_is_too_long_is_an_answer(ask, server, waits):
 
 def test_a_registry_that_stumbles_is_asked_again(ask, server, waits):
     server.faults = [Fault("/manifests/", 503, times=2), Fault("/blobs/", 502)]
-    assert ask().layers == 2
+    assert ask().size == 30
     assert waits == [0.5, 1.0, 0.5]
 
 
@@ -333,7 +336,7 @@ def test_a_private_authority_is_trusted_when_given(certificates, monkeypatch):
     server = registry_server.Registry(server_certificate)
     server.image("app", "v1", CONFIG)
     try:
-        assert Registry(server.url, ca=authority).resolve(LAB).layers == 2
+        assert Registry(server.url, ca=authority).resolve(LAB).size == 30
         with pytest.raises(RegistryError, match=r"is the registry's CA given\?"):
             Registry(server.url, sleep=never).resolve(LAB)
     finally:
@@ -367,7 +370,7 @@ def test_a_mirror_is_asked_first_and_never_sees_the_login(server, other):
     other.image("app/app", "v1", CONFIG)
     other.auth = "none"
     registry = Registry(server.url, "lab", PASSWORD, mirrors=[other.url])
-    assert registry.resolve(HUB).layers == 2
+    assert registry.resolve(HUB).size == 30
     assert server.seen == []
     assert {held for _, _, held in other.seen} == {None}
 
@@ -377,19 +380,19 @@ def test_a_mirror_that_fails_is_passed_over(server, other, status):
     other.faults = [Fault("/", status, times=99)]
     server.image("app/app", "v1", CONFIG)
     registry = Registry(server.url, mirrors=[other.url], sleep=never)
-    assert registry.resolve(HUB).layers == 2
+    assert registry.resolve(HUB).size == 30
     assert len(other.seen) == 1
 
 
 def test_mirrors_of_docker_hub_are_not_asked_for_other_registries(server, other):
     other.image("app", "v1", CONFIG)
-    assert Registry(server.url, mirrors=[other.url]).resolve(LAB).layers == 2
+    assert Registry(server.url, mirrors=[other.url]).resolve(LAB).size == 30
     assert other.seen == []
 
 
 def test_a_registry_on_loopback_is_found_by_its_reference(server):
     reference = Reference.parse(f"{server.url.removeprefix('http://')}/app:v1")
-    assert Registry().resolve(reference).layers == 2
+    assert Registry().resolve(reference).size == 30
 
 
 def test_a_netrc_of_the_user_is_not_sent(ask, server, tmp_path, monkeypatch):
@@ -397,6 +400,91 @@ def test_a_netrc_of_the_user_is_not_sent(ask, server, tmp_path, monkeypatch):
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     ask()
     assert {held for _, _, held in server.seen} == {None}
+
+
+@pytest.mark.parametrize(
+    "rootfs",
+    [None, {}, {"diff_ids": ["sha256:1"]}, {"diff_ids": [1, 2]}, {"diff_ids": "sha256:1"}],
+)
+def test_layers_are_empty_where_config_and_manifest_do_not_agree(ask, server, rootfs):
+    server.image("app", "v1", {**CONFIG, "rootfs": rootfs})
+    image = ask()
+    assert (image.layers, image.size) == ((), 30)
+
+
+def test_an_image_of_another_platform_is_refused(ask, server):
+    server.image("app", "v1", {**CONFIG, "architecture": "arm64"})
+    assert failure(ask) == "it is built for linux/arm64, not for linux/amd64"
+    assert ask(LAB, "linux/arm64/v8").platform == "linux/arm64"
+
+
+def test_the_digest_of_a_plain_tag_costs_no_pull(server):
+    found = Registry(server.url).digest(LAB)
+    assert found == server.content["/v2/app/manifests/v1"].digest
+    assert [method for method, _, _ in server.seen] == ["HEAD"]
+
+
+def test_the_digest_of_a_tag_of_an_index_is_the_platforms(ask, server):
+    amd, arm = (server.image("app", None, CONFIG, (n,)) for n in (1, 2))
+    index = server.index("app", "v1", {"linux/arm64": arm, "linux/amd64": amd})
+    registry = Registry(server.url)
+    assert registry.digest(LAB) == amd.digest == ask().digest
+    assert registry.digest(LAB.at(index.digest), "linux/arm64") == arm.digest
+    asked = [(method, path.rpartition("/")[2]) for method, path, _ in server.seen[:2]]
+    assert asked == [("HEAD", "v1"), ("GET", index.digest)]
+    assert [path for _, path, _ in server.seen[:2] if "/blobs/" in path] == []
+
+
+def test_too_many_tokens_wait_as_long_as_the_registry_asks(ask, server, waits):
+    server.auth = "token"
+    server.faults = [Fault("/token", 429, times=2, headers={"Retry-After": "3"})]
+    assert ask().size == 30
+    assert waits == [3.0, 3.0]
+
+
+def test_a_token_that_is_not_given_in_time_is_named(ask, server, waits):
+    server.auth = "token"
+    server.faults = [Fault("/token", 429, times=9, headers={"Retry-After": "3600"})]
+    assert failure(ask, user="lab", password=PASSWORD) == (
+        f"GET {server.url}/token: 429; too many pulls, try again in 3600 s, log in, or use a mirror"
+    )
+    assert waits == []
+
+
+def test_a_date_to_come_is_waited_for(ask, server, waits):
+    soon = datetime.now(timezone.utc) + timedelta(seconds=20)
+    server.faults = [
+        Fault("/manifests/", 429, headers={"Retry-After": format_datetime(soon, usegmt=True)})
+    ]
+    assert ask().size == 30
+    assert waits == [pytest.approx(19, abs=2)]
+
+
+@pytest.mark.parametrize("odd", ["soon", "-5", "1.5", "Wed, 99 Foo", ""])
+def test_a_wait_that_cannot_be_read_backs_off(ask, server, waits, odd):
+    server.faults = [Fault("/manifests/", 429, headers={"Retry-After": odd})]
+    assert ask().size == 30
+    assert waits == [1.0]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_of_two_ways_to_log_in_the_token_is_taken(ask, server, first):
+    server.auth = "token"
+    token = f'Bearer realm="{server.url}/token",service="lab",scope="repository:app:pull"'
+    ways = [token, 'Basic realm="Registry Realm"']
+    server.faults = [Fault("/v2/", 401, headers={
+        "WWW-Authenticate": ", ".join(ways if first else reversed(ways))})]  # fmt: skip
+    assert ask(user="lab", password=PASSWORD).size == 30
+    assert [held for _, path, held in server.seen if path.startswith("/token")] == [server.basic]
+
+
+def test_a_store_behind_the_registry_never_sees_the_login(ask, server, other):
+    server.auth = "basic"
+    blob = next(path for path in server.content if "/blobs/" in path)
+    other.content[blob] = server.content[blob]
+    server.faults = [Fault("/blobs/", 307, headers={"Location": f"{other.url}{blob}"})]
+    assert ask(user="lab", password=PASSWORD).size == 30
+    assert [held for _, _, held in other.seen] == [None]
 
 
 def test_importing_the_module_does_not_import_requests():
