@@ -4,6 +4,7 @@ from gpuhost.deploys import stages
 
 session = stages.observe()
 
+stages.hold(session)
 stages.preflight(session)
 stages.driver(session)
 stages.engine(session)

@@ -20,12 +20,12 @@ from pyinfra.api.state import State
 from pyinfra.connectors.ssh import SSHConnector, connector_data_meta
 from pyinfra.context import ctx_state
 
-from gpuhost import lock_file, secrets, settings
+from gpuhost import cycle, lock_file, secrets, settings
 from gpuhost.agreement import disagreements
 from gpuhost.complaints import by_host, complaints, unknown_keys
 from gpuhost.lock import LockError
 
-RUN_KEYS = frozenset({"format"})
+RUN_KEYS = frozenset({"format", "wait"})
 """`--data` keys that steer a run, not a host."""
 
 
@@ -42,14 +42,19 @@ def check_settings_before_connecting() -> None:
         original(self, *args, **kwargs)
         check(self)
         self.gpuhost_lock = check_lock(lock_path())  # type: ignore[attr-defined]
+        self.gpuhost_wait = check_wait(self)  # type: ignore[attr-defined]
+        self.gpuhost_what = what()  # type: ignore[attr-defined]
+        self.gpuhost_inventory = inventory_path()  # type: ignore[attr-defined]
 
     State.init = init  # type: ignore[method-assign]
 
 
 def check(state: State) -> None:
     """:raises BadSettings: with every mistake of every host, a line each"""
-    found = {host.name: complain(_data(host)) for host in state.inventory}
-    if lines := by_host(found):
+    data = {host.name: _data(host) for host in state.inventory}
+    lines = by_host({name: complain(one) for name, one in data.items()})
+    lines += cycle.differences(data)
+    if lines:
         raise BadSettings("\n    " + "\n    ".join(lines))
 
 
@@ -62,11 +67,39 @@ def check_lock(path: Path | None) -> Path | None:
     return path
 
 
+def check_wait(state: State) -> int:
+    """`--data wait=SECONDS`: how long to wait for another run's end.
+
+    :raises BadSettings: when it is no number of seconds
+    """
+    found = [_data(host).get("wait", 0) for host in state.inventory]
+    for seconds in found:
+        if type(seconds) is not int or seconds < 0:
+            raise BadSettings(f"\n    wait: should be seconds, got {seconds!r} (for example 600)")
+    return max(found, default=0)
+
+
+def what() -> str:
+    """What this run was asked to do, such as "deploy.py"."""
+    asked = _asked("operations")
+    return str(asked[0]) if asked else "pyinfra"
+
+
+def inventory_path() -> Path | None:
+    """The inventory file; None for hosts named on the command line."""
+    path = Path(str(_asked("inventory") or ""))
+    return path.resolve() if path.suffix == ".py" else None
+
+
 def lock_path() -> Path | None:
     """`NAME.lock.yaml` beside the inventory file; None for hosts named on the command line."""
+    path = inventory_path()
+    return path.with_suffix(".lock.yaml") if path else None
+
+
+def _asked(parameter: str) -> Any:
     context = click.get_current_context(silent=True)
-    inventory = Path(str(context.params.get("inventory", ""))) if context else Path()
-    return inventory.with_suffix(".lock.yaml").resolve() if inventory.suffix == ".py" else None
+    return context.params.get(parameter) if context else None
 
 
 @functools.cache
@@ -137,6 +170,24 @@ def interrupt_with_130() -> None:
         raise SystemExit(130)
 
     signal.signal(signal.SIGINT, leave)
+
+
+def let_hosts_go_at_the_end() -> None:
+    """Give back the run lock of every held host while there still are connections."""
+    from pyinfra_cli import cli
+
+    original: Callable[[State], None] = cli.disconnect_all
+
+    @functools.wraps(original)
+    def disconnect_all(state: State) -> None:
+        from gpuhost.operations import run_lock
+
+        try:
+            run_lock.release()
+        finally:
+            original(state)
+
+    cli.disconnect_all = disconnect_all
 
 
 def end_quickly() -> None:

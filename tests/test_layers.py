@@ -21,12 +21,14 @@ LAYERS = [
 MACHINE = {
     "keys",
     "lookup",
+    "notify",
     "progress",
     "report",
     "registry",
     "registry_client",
     "registry_http",
     "resolving",
+    "timers",
 }
 HEAVY = {"pyinfra", "pyinfra_cli", "requests", "paramiko", "gevent", "click", "rich", "docker"}
 DATA_READERS = {"gpuhost.session", "gpuhost.startup", "gpuhost.tasks"}

@@ -3,7 +3,9 @@
 from pyinfra.context import ctx_host
 
 from gpuhost import report
+from gpuhost.operations import run_lock
 from gpuhost.operations.converge import converge
+from gpuhost.operations.hold import hold as take_hold
 from gpuhost.operations.job import wait_for
 from gpuhost.operations.look import look
 from gpuhost.operations.refuse import refuse
@@ -16,20 +18,37 @@ def observe() -> Session:
     """Read the host's settings and, in one remote command, the host."""
     session = current(ctx_host.get())  # type: ignore[no-untyped-call]
     report.expect(session.host.name)
-    if session.observe() and session.view.state.busy_units:
-        for unit in session.view.state.busy_units:
-            if unit.startswith("gpuhost-job-"):
-                wait_for(session.host.state, session.host, unit)
-        session.observe()
-    if session.state and (interrupted := session.interrupted):
-        for instance in interrupted:
-            see_through(session.host.state, session.host, instance)
-        session.observe()
+    if session.observe() and _left_behind(session):
+        _see_through(session)
     if session.state:
         report.seen(session)
         if session.plan.empty:
             session.keep_lock()
     return session
+
+
+def _left_behind(session: Session) -> bool:
+    """Whether there is work of an earlier run, and no living run to care for it."""
+    found = session.view.state.busy_units or session.interrupted
+    return bool(found) and not run_lock.living(session.host.state, session.host)
+
+
+def _see_through(session: Session) -> None:
+    state, host = session.host.state, session.host
+    for unit in session.view.state.busy_units:
+        if unit.startswith("gpuhost-job-"):
+            wait_for(state, host, unit)
+    session.observe()
+    if session.state and (interrupted := session.interrupted):
+        for instance in interrupted:
+            see_through(state, host, instance)
+        session.observe()
+
+
+def hold(session: Session) -> None:
+    """Let no other run change what this one is going to change."""
+    if session.plan.steps and not session.plan.refusals:
+        take_hold(name="Hold the hosts", session=session)
 
 
 def preflight(session: Session) -> None:

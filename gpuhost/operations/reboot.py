@@ -12,6 +12,7 @@ from pyinfra.api import State
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
+from gpuhost.operations import run_lock
 from gpuhost.operations.job import FOLDER, JobFailed, remote
 from gpuhost.progress import BOARD
 
@@ -22,7 +23,7 @@ PAUSE = 2
 
 
 def reboot(state: State, host: Host) -> None:
-    """:raises JobFailed: when the host is this machine, or does not come back"""
+    """:raises JobFailed: when the host is this machine, does not come back, or is held by others"""
     if host.name.startswith("@local"):
         raise JobFailed("this machine runs pyinfra itself: reboot it by hand, then run again")
     with BOARD.job(host.name, "reboot"):
@@ -38,6 +39,7 @@ def reboot(state: State, host: Host) -> None:
         while not _back(state, host):
             if time.monotonic() > deadline:
                 raise JobFailed(f"the host did not come back within {DEADLINE} s")
+        run_lock.take_again(host)
 
 
 def _back(state: State, host: Host) -> bool:

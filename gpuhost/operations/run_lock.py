@@ -97,8 +97,11 @@ def take(state: State, host: Host, what: str) -> Refused | None:
 
 
 def living(state: State, host: Host) -> Refused | None:
-    """The living run, other than this one, that holds a host."""
-    found = _swap(state, host, MISMATCH, "")
+    """The living run, other than this one, that holds a host, as far as it can be asked."""
+    try:
+        found = _swap(state, host, MISMATCH, "")
+    except JobFailed:
+        return None
     if host.name in _held or not found.holder or found.holder.death(found.clock):
         return None
     return Refused(host.name, found.holder, found.clock)
