@@ -3,11 +3,13 @@
 import atexit
 import ipaddress
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpuhost.hostside.journal import Journal
+from gpuhost.hostside.journal import COMMITTED, ROLLED_BACK, SKIPPED, STRANDED, Journal
 from gpuhost.release import container_name
+from gpuhost.verdict import HostVerdict, Outcome
 
 if TYPE_CHECKING:
     from gpuhost.session import Session
@@ -23,16 +25,78 @@ class Entry:
     failure: str = ""
     hint: str = ""
     switches: list[Journal] = field(default_factory=list)
+    concluded: bool = False
+    pruned_bytes: int = 0
+    session: "Session | None" = field(default=None, repr=False)
 
 
 _entries: dict[str, Entry] = {}
 
 
-def expect(host: str) -> None:
+def expect(session: "Session") -> None:
     """A host takes part in this run."""
     if not _entries:
         atexit.register(print_table)
-    _entries.setdefault(host, Entry())
+    _entries.setdefault(session.host.name, Entry()).session = session
+
+
+def sessions() -> list["Session"]:
+    """Those of this run's hosts that could be read."""
+    found = [entry.session for entry in _entries.values()]
+    return [one for one in found if one and one.state]
+
+
+def concluded(host: str) -> None:
+    """A host came to its end without a failure."""
+    _entries.setdefault(host, Entry()).concluded = True
+
+
+def skipped(host: str) -> bool:
+    """Whether a switch on a host was put off."""
+    return any(one.state == SKIPPED for one in switches(host))
+
+
+def switches(host: str) -> list[Journal]:
+    """The switches that ended on a host in this run."""
+    return _entries[host].switches if host in _entries else []
+
+
+def pruned(host: str, size: int) -> None:
+    """Bytes that a prune freed."""
+    _entries.setdefault(host, Entry()).pruned_bytes += size
+
+
+def verdicts(hosts: Iterable[str]) -> dict[str, HostVerdict]:
+    """What became of each host."""
+    return {name: _verdict(_entries.get(name, Entry())) for name in hosts}
+
+
+def _verdict(entry: Entry) -> HostVerdict:
+    last = entry.switches[-1] if entry.switches else None
+    return HostVerdict(
+        outcome=_outcome(entry),
+        before=last.back_digest if last else "",
+        after=last.digest if last and last.state == COMMITTED else "",
+        reason=entry.failure or (last.reason if last else "") or _lost(entry),
+        seconds=sum(sum(one.seconds.values()) for one in entry.switches),
+        downtime=max((one.downtime for one in entry.switches), default=0),
+        pruned_bytes=entry.pruned_bytes,
+    )
+
+
+def _outcome(entry: Entry) -> Outcome:
+    states = {one.state for one in entry.switches}
+    if STRANDED in states:
+        return "stranded"
+    if entry.failure or not entry.concluded:
+        return "rolled back" if ROLLED_BACK in states else "failed"
+    if SKIPPED in states:
+        return "skipped"
+    return "updated" if COMMITTED in states else "nothing to do"
+
+
+def _lost(entry: Entry) -> str:
+    return "" if entry.concluded else "it did not come to an end"
 
 
 def seen(session: "Session") -> None:

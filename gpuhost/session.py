@@ -13,13 +13,16 @@ from typing import Any
 
 from pyinfra.api.host import Host
 
+from gpuhost import lock as locks
 from gpuhost import secrets, settings
 from gpuhost.facts.host_state import HostState
+from gpuhost.lock import Lock
 from gpuhost.observation import questions
 from gpuhost.plan import Plan
 from gpuhost.planning import plan
 from gpuhost.planning.records import journal
 from gpuhost.planning.view import View
+from gpuhost.release import container_name
 from gpuhost.resolving import Resolver
 from gpuhost.secrets import Secrets
 from gpuhost.settings import Settings
@@ -39,6 +42,8 @@ class Session:
     state: State | None = field(default=None, repr=False)
     plan: Plan = field(default_factory=Plan, repr=False)
     verb: str = "deploy"
+    held: bool = False
+    """Whether this run asks for the host's run lock."""
 
     @property
     def view(self) -> View:
@@ -48,6 +53,23 @@ class Session:
         return View(
             self.state, self.settings, self.resolver.lock, self.secrets, self.verb, whoami()
         )
+
+    @property
+    def by(self) -> str:
+        """Who runs this."""
+        return whoami()
+
+    @property
+    def image_key(self) -> str:
+        """How the lock calls this host's image."""
+        return locks.key(self.settings.image_reference, self.view.platform)
+
+    @property
+    def running_digests(self) -> set[str]:
+        """Digests of the images that this host's instances run."""
+        names = [container_name(one.name) for one in self.settings.webui_instances]
+        found = [self.view.state.containers.get(name) for name in names]
+        return {one.image.rpartition("@")[2] for one in found if one}
 
     @property
     def interrupted(self) -> list[str]:
@@ -68,19 +90,22 @@ class Session:
         self.state = self.host.get_fact(HostState, **questions(self.settings))
         if self.state is None:
             return False
-        platform = f"linux/{self.state.system.deb_arch}"
-        wanted = (self.settings, self.secrets, platform)
-        lock = (
-            self.resolver.resolve(*wanted)
-            if self.to is None
-            else self.resolver.refresh(*wanted, self.to)
-        )
+        lock = self._resolved(f"linux/{self.state.system.deb_arch}")
         self.plan = plan(self.state, self.settings, lock, self.secrets, self.verb, whoami())
         return True
 
+    def _resolved(self, platform: str) -> Lock:
+        """What to converge to; the way back asks nobody."""
+        if self.verb == "rollback":
+            return self.resolver.lock
+        if self.to is None:
+            return self.resolver.resolve(self.settings, self.secrets, platform)
+        return self.resolver.refresh(self.settings, self.secrets, platform, self.to)
+
     def keep_lock(self) -> None:
-        """Let the inventory's lock remember what this host has proven."""
-        self.resolver.keep(self.settings, self.view.platform)
+        """Let the inventory's lock remember what this host has proven, where it holds nothing."""
+        if self.verb == "deploy":
+            self.resolver.keep(self.settings, self.view.platform)
 
 
 @cache
@@ -89,12 +114,12 @@ def whoami() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
-def current(host: Host) -> Session:
+def current(host: Host, verb: str = "deploy", to: str | None = None) -> Session:
     """The session of a host: settings read, nothing observed yet."""
     data: dict[str, Any] = dict(host.data.dict())  # type: ignore[no-untyped-call]
     checked = settings.read({key: data[key] for key in data if key in Settings.model_fields})
     path = getattr(host.state, "gpuhost_lock", None)
-    return Session(host, checked, secrets.read(checked), _resolver(path))
+    return Session(host, checked, secrets.read(checked), _resolver(path), to, verb=verb)
 
 
 @cache

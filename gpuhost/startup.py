@@ -25,7 +25,7 @@ from gpuhost.agreement import disagreements
 from gpuhost.complaints import by_host, complaints, unknown_keys
 from gpuhost.lock import LockError
 
-RUN_KEYS = frozenset({"format", "wait"})
+RUN_KEYS = frozenset({"format", "wait", "to", "instance", "digest"})
 """`--data` keys that steer a run, not a host."""
 
 
@@ -172,19 +172,21 @@ def interrupt_with_130() -> None:
     signal.signal(signal.SIGINT, leave)
 
 
-def let_hosts_go_at_the_end() -> None:
-    """Give back the run lock of every held host while there still are connections."""
+def conclude_at_the_end() -> None:
+    """Settle the lock, and let every held host go, while there still are connections."""
     from pyinfra_cli import cli
 
     original: Callable[[State], None] = cli.disconnect_all
 
     @functools.wraps(original)
     def disconnect_all(state: State) -> None:
+        from gpuhost.deploys.conclusion import conclude
         from gpuhost.operations import run_lock
 
         try:
-            run_lock.release()
+            conclude(state)
         finally:
+            run_lock.release()
             original(state)
 
     cli.disconnect_all = disconnect_all

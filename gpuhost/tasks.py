@@ -9,9 +9,12 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
+from gpuhost.deploys.verbs import repair, rollback, unquarantine, update
 from gpuhost.plan import Plan
 from gpuhost.planning.instance import release_of
 from gpuhost.session import Session, current
+
+__all__ = ["explain", "plan", "repair", "rollback", "unquarantine", "update"]
 
 NOTHING, REFUSED, PENDING = 0, 1, 2
 """Exit codes of `plan`."""

@@ -14,17 +14,26 @@ from gpuhost.plan import Stage
 from gpuhost.session import Session, current
 
 
-def observe() -> Session:
-    """Read the host's settings and, in one remote command, the host."""
-    session = current(ctx_host.get())  # type: ignore[no-untyped-call]
-    report.expect(session.host.name)
+def observe(verb: str = "deploy", to: str | None = None) -> Session:
+    """Read the host's settings and, in one remote command, the host.
+
+    :param to: what an update goes to, see `Session`
+    """
+    session = current(ctx_host.get(), verb, to)  # type: ignore[no-untyped-call]
+    report.expect(session)
     if session.observe() and _left_behind(session):
         _see_through(session)
     if session.state:
         report.seen(session)
         if session.plan.empty:
-            session.keep_lock()
+            nothing_to_do(session)
     return session
+
+
+def nothing_to_do(session: Session) -> None:
+    """The host is as it should be, and the lock may say so."""
+    report.concluded(session.host.name)
+    session.keep_lock()
 
 
 def _left_behind(session: Session) -> bool:
@@ -48,6 +57,13 @@ def _see_through(session: Session) -> None:
 def hold(session: Session) -> None:
     """Let no other run change what this one is going to change."""
     if session.plan.steps and not session.plan.refusals:
+        hold_for(session)
+
+
+def hold_for(session: Session) -> None:
+    """Hold this host, whatever its plan says."""
+    if not session.held:
+        session.held = True
         take_hold(name="Hold the hosts", session=session)
 
 
@@ -109,3 +125,19 @@ def table(session: Session) -> None:
     """Look once more at what was changed, for the table at the end."""
     if session.plan.steps and not session.plan.refusals:
         look(name="Look at the result", session=session)
+
+
+STAGES = (
+    hold,
+    preflight,
+    driver,
+    engine,
+    toolkit,
+    gpu_access,
+    registry,
+    switch_program,
+    gpu_proof,
+    instances,
+    table,
+)
+"""All of them, in the order of `deploy.py`."""

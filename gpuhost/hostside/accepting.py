@@ -33,9 +33,12 @@ def accept(places: Places, order: dict[str, Any]) -> Journal:
     new = records.release(request.release)
     if new is None:
         raise Refused(f"release {request.release} is not stored on this host")
+    back = _way_back(records, new)
+    old = records.release(back) if back else None
     entry = Journal(
         id=f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}",
-        instance=places.instance, to=new.id, back=_way_back(records, new), digest=new.digest,
+        instance=places.instance, to=new.id, back=back, digest=new.digest,
+        back_digest=old.digest if old else "",
         kind=request.kind, why=request.why, by=request.by, began=journal.now(),
     )  # fmt: skip
     files.write_json(places.request, request.to_json())

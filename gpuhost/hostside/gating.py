@@ -23,8 +23,8 @@ class GateFailed(Exception):
     """A gate that a release did not pass."""
 
     def __init__(self, gate: str, reason: str) -> None:
-        super().__init__(f"gate {gate} failed: {reason}")
-        self.gate, self.reason = gate, reason
+        self.gate, self.reason = gate, " ".join(reason.split())
+        super().__init__(f"gate {gate} failed: {self.reason}")
 
 
 def prove(release: StoredRelease, say: Say, answered: Callable[[], None]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ ROLLED_BACK = "rolled back"
 FAILED = "failed"
 STRANDED = "stranded"
 
+PROOF = "proof"
+"""The gate before the first one: a container of the image must see the GPUs."""
 WORKING = (PULLING, CHECKING, DRAINING, SWITCHING, GATING, RESTORING)
 FINAL = {
     COMMITTED: "the new release is proven",
@@ -45,6 +47,8 @@ class Journal:
     back: str = ""
     """The proven release it goes back to when that fails; "" for none."""
     digest: str = ""
+    back_digest: str = ""
+    """The images of both."""
     kind: str = "deploy"
     """The verb that asked for it."""
     why: str = ""
@@ -79,6 +83,12 @@ class Journal:
     def unfinished(self) -> bool:
         """Whether there is work left."""
         return self.state in WORKING
+
+    @property
+    def blames_image(self) -> bool:
+        """Whether the new image, and not only new settings, failed where the old one works."""
+        failed = self.state in (ROLLED_BACK, STRANDED) or self.gate == PROOF
+        return failed and self.back_digest not in ("", self.digest)
 
     def sentence(self) -> str:
         """How it ended, or where it is, in one line."""

@@ -85,7 +85,8 @@ class Switch:
             self.journal.gate, self.journal.reason = gate, reason
             return journal.RESTORING if self.old else journal.FAILED
         if getattr(error, "images_fault", False):
-            self._quarantine("proof", reason)
+            gate = journal.PROOF
+            self._quarantine(gate, reason)
         return self._give_up(journal.ABANDONED, gate, reason)
 
     def _give_up(self, state: str, gate: str, reason: str) -> str:
@@ -173,6 +174,7 @@ class Switch:
         if old is None:
             return journal.FAILED
         self._say(f"release {self.new.id} failed, bringing {old.id} back")
+        self.journal.downtime = 0
         self._remember_log()
         self._quarantine(gate, self.journal.reason)
         webui_state.save(self.new.storage, self.places.state(self.new.id))

@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from typing import Any
 
 URL = "http://127.0.0.1:7860"
 LOGIN = "/opt/gpuhost/login"
@@ -106,7 +107,7 @@ def _busy() -> str:
     return "%d jobs wait" % waiting if waiting else ""
 
 
-def _asked(path: str) -> "dict[str, object]":
+def _asked(path: str) -> "dict[str, Any]":
     """An answer, or nothing after three tries; without --api there is no progress to ask for."""
     for _ in range(3):
         try:

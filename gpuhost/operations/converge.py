@@ -43,7 +43,7 @@ def converge(session: Session, stage: Stage, again: bool = True) -> Commands:
         session.host.noop(f"{stage.value} is as it should be")
     for step in steps:
         for action in step.actions:
-            yield from _commands(session, step, action)
+            yield from commands(session, step, action)
 
 
 def refusing(session: Session, refusals: tuple[Refusal, ...]) -> FunctionCommand:
@@ -74,7 +74,8 @@ def _fail(session: Session, stage: Stage, text: str, tail: str, heading: str) ->
     return False
 
 
-def _commands(session: Session, step: Step, action: Any) -> Commands:
+def commands(session: Session, step: Step, action: Any) -> Commands:
+    """What carries out one action of a step."""
     try:
         found = acting.command(session, action, fetch)
     except KeyRefused as error:

@@ -22,11 +22,15 @@ def look(session: Session) -> Generator[FunctionCommand, None, None]:
         yield failing(session, Stage.INSTANCE, "the host could not be read")
         return
     report.seen(session)
-    if not session.plan.empty:
+    if report.skipped(session.host.name):
+        report.concluded(session.host.name)
+        session.host.noop("it was busy, try later")
+    elif not session.plan.empty:
         open_steps = "\n".join(
             [f"{step.subject}: still {step.now}" for step in session.plan.steps]
             + [str(refusal) for refusal in session.plan.refusals]
         )
         yield failing(session, Stage.INSTANCE, open_steps, heading="did not hold")
     else:
+        report.concluded(session.host.name)
         session.host.noop("everything is as it should be")

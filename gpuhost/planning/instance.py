@@ -62,13 +62,17 @@ def _instance(view: View, release: Release) -> Lines:
         )  # fmt: skip
 
 
-def condition(view: View, release: Release) -> tuple[str, str]:
-    """What is wrong with the running container and why that matters; ("", "") when nothing is."""
+def condition(view: View, release: Release, name: str = "") -> tuple[str, str]:
+    """
+    What is wrong with the running container and why that matters; ("", "") when nothing is.
+
+    :param name: the release it should be of, if not this one
+    """
     container = view.state.containers.get(release.container)
     if container is None:
         return "missing", "there is no container yet"
     running = container.labels.get("org.gpuhost.release", "")
-    if running != release.id:
+    if running != (name or release.id):
         return f"release {running or 'unknown'}", _difference(container, release)
     if container.status != "running":
         return _stopped(container), "it should be running"

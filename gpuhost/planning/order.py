@@ -21,14 +21,30 @@ def order(
     view: View, release: Release, image: LockedImage, why: str, recreate: bool
 ) -> SwitchInstance:
     """The switch of one instance to a release."""
+    request = _request(view, release.id, why, recreate, image.layers)
+    document = {"request": request.to_json(), "release": stored(view, release, image).to_json()}
+    return SwitchInstance(release.instance.name, release.id, json.dumps(document).encode())
+
+
+def again(
+    view: View, instance: str, release: str, why: str, recreate: bool = False
+) -> SwitchInstance:
+    """The switch of an instance to a release that its host has stored."""
+    document = {"request": _request(view, release, why, recreate).to_json()}
+    return SwitchInstance(instance, release, json.dumps(document).encode())
+
+
+def _request(
+    view: View, release: str, why: str, recreate: bool, layers: tuple[tuple[str, int], ...] = ()
+) -> Request:
     settings = view.settings
-    request = Request(
-        release=release.id,
+    return Request(
+        release=release,
         kind=view.verb,
         why=why,
         by=view.by,
         recreate=recreate,
-        layers=tuple(getattr(image, "layers", ())),
+        layers=layers,
         ratio=settings.image_unpack_ratio,
         reserve=settings.image_reserve_gb * GIB,
         driver=view.state.gpus.driver,
@@ -37,8 +53,6 @@ def order(
         drain_timeout=settings.drain_timeout,
         drain_on_timeout=settings.drain_on_timeout,
     )
-    document = {"request": request.to_json(), "release": stored(view, release, image).to_json()}
-    return SwitchInstance(release.instance.name, release.id, json.dumps(document).encode())
 
 
 def stored(view: View, release: Release, image: LockedImage) -> StoredRelease:

@@ -1,0 +1,75 @@
+"""What the verbs that change hosts do on each: the same stages, with another end in mind."""
+
+from collections.abc import Callable
+from functools import partial
+
+from pyinfra.context import ctx_host
+
+from gpuhost.deploys import stages
+from gpuhost.operations.carry_out import carry_out, show
+from gpuhost.operations.lift import lift
+from gpuhost.plan import Lines, Stage, collect
+from gpuhost.planning import repair as repairs
+from gpuhost.planning import rollback as rollbacks
+from gpuhost.planning.records import quarantined_releases
+from gpuhost.planning.rollback import PREVIOUS
+from gpuhost.planning.view import View
+from gpuhost.session import Session
+
+
+def update() -> Session:
+    """Converge this host to what its image means now, or to `--data to=`."""
+    session = stages.observe(verb="update", to=_asked("to"))
+    for stage in stages.STAGES:
+        stage(session)
+    return session
+
+
+def rollback() -> Session:
+    """Take this host's instances back to a release that it has proven."""
+    session = stages.observe(verb="rollback")
+    to, only = _asked("to") or PREVIOUS, _asked("instance")
+    _decide(session, "Go back", partial(rollbacks.lines, to=to, only=only))
+    return session
+
+
+def repair() -> Session:
+    """Make anew what is not well on this host: the CDI spec, containers without their GPU."""
+    session = stages.observe(verb="repair")
+    if session.state and session.plan.of(Stage.DAEMON) and not session.plan.refusals:
+        stages.hold(session)
+        stages.gpu_access(session)
+    _decide(session, "Repair", partial(repairs.lines, only=_asked("instance")))
+    return session
+
+
+def unquarantine() -> Session:
+    """Let what failed be tried again, all of it or `--data digest=`; on this host and in the lock."""
+    session = stages.observe(verb="unquarantine")
+    if session.state is None:
+        return session
+    names = [one.name for one in session.settings.webui_instances]
+    failed = {name: quarantined_releases(session.view.state, name) for name in names}
+    if any(failed.values()):
+        stages.hold_for(session)
+        lift(name="Lift the quarantine", session=session, digest=_asked("digest"))
+    else:
+        stages.nothing_to_do(session)
+    return session
+
+
+def _decide(session: Session, name: str, decide: Callable[[View], Lines]) -> None:
+    if session.state is None:
+        return
+    plan = collect(decide(session.view))
+    if not plan.steps and not plan.refusals:
+        stages.nothing_to_do(session)
+        return
+    if plan.steps:
+        stages.hold_for(session)
+    carry_out(name=name, session=session, decide=decide)
+    show(name="Look at the result", session=session)
+
+
+def _asked(key: str) -> str:
+    return str(ctx_host.get().data.get(key) or "")  # type: ignore[no-untyped-call]
