@@ -226,7 +226,7 @@ class Life(RuleBasedStateMachine):
     @initialize(keep=st.integers(1, 4), days=st.integers(0, 10))
     def begin(self, keep, days):
         self.host = Host()
-        self.rules = replace(
+        self.wanted = replace(
             RULES, keep=keep, keep_failed_days=days, instances=frozenset({"webui", "second"})
         )
         self.foreign: dict[str, Image] = {}
@@ -234,7 +234,7 @@ class Life(RuleBasedStateMachine):
     @rule(name=NAMES, number=NUMBERS)
     def update_to_a_good_release(self, name, number):
         self.host.update(name, number)
-        self.rules = replace(self.rules, locked=frozenset({digest(number)}))
+        self.wanted = replace(self.wanted, locked=frozenset({digest(number)}))
 
     @rule(name=NAMES, number=NUMBERS, end=ENDS)
     def update_to_another(self, name, number, end):
@@ -255,11 +255,11 @@ class Life(RuleBasedStateMachine):
 
     @rule(number=NUMBERS)
     def pin(self, number):
-        self.rules = replace(self.rules, pinned=frozenset({digest(number)}))
+        self.wanted = replace(self.wanted, pinned=frozenset({digest(number)}))
 
     @rule(number=NUMBERS)
     def move_the_lock(self, number):
-        self.rules = replace(self.rules, locked=frozenset({digest(number)}))
+        self.wanted = replace(self.wanted, locked=frozenset({digest(number)}))
 
     @rule(number=st.integers(20, 25))
     def pull_something_foreign(self, number):
@@ -279,10 +279,10 @@ class Life(RuleBasedStateMachine):
     @rule()
     def prune(self):
         before, records = self._ways_back(), self.host.records
-        found = decide(records, self.rules)
+        found = decide(records, self.wanted)
         assert not {one.id for one in found.removed} & set(self.foreign)
         self.host.carry_out(found)
-        assert decide(self.host.records, self.rules).removed == ()
+        assert decide(self.host.records, self.wanted).removed == ()
         assert self._ways_back() == before
         theirs = {one.id for one in records.containers if not one.role}
         assert theirs <= {one.id for one in self.host.containers.values()}
@@ -317,16 +317,16 @@ class Life(RuleBasedStateMachine):
     def _most(self) -> int:
         """How many images of ours may be left, by the rules as a reader understands them."""
         extra = {one.image for one in self.host.containers.values() if one.role != "live"}
-        extra |= {f"id-{int(one[7:19], 16)}" for one in self.rules.pinned | self.rules.locked}
+        extra |= {f"id-{int(one[7:19], 16)}" for one in self.wanted.pinned | self.wanted.locked}
         most = 0
         for entry in self.host.instances.values():
-            most += max(self.rules.keep, 2)
+            most += max(self.wanted.keep, 2)
             most += 1 if self.host.running(entry.name) not in _proven(entry) else 0
             most += 2 if entry.open or _skipped(entry) else 0
             extra |= {
                 f"id-{int(one.digest[7:19], 16)}"
                 for one in entry.quarantine
-                if self.host.now - _moment(one.at) < self.rules.keep_failed_days * DAY
+                if self.host.now - _moment(one.at) < self.wanted.keep_failed_days * DAY
             }
         return most + len(extra)
 

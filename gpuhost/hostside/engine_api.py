@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import socket
 from typing import Any
 
@@ -42,3 +43,10 @@ def numbers() -> tuple[int, int]:
     """The newest version of its interface that the engine speaks."""
     major, _, minor = str(ask("GET", "/version", 20).get("ApiVersion", "")).partition(".")
     return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
+
+
+def problem() -> str:
+    """Why nothing can be asked of the engine; "" when it answers."""
+    if not shutil.which("docker"):
+        return "missing: there is no docker on this host"
+    return "" if docker.alive() else f"down: nothing answers at {docker.SOCKET}"

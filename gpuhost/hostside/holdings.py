@@ -22,7 +22,7 @@ def images() -> list[dict[str, Any]]:
     """Every image; of those without a name only such that no other is built upon."""
     found = _inspected("image", "image", "ls", "--all", "--quiet", "--no-trunc")
     parents = {one.get("Parent") for one in found}
-    return [_image(one) for one in found if _names(one) or one["Id"] not in parents]
+    return [image(one) for one in found if _names(one) or one["Id"] not in parents]
 
 
 def inspected_containers() -> list[dict[str, Any]]:
@@ -90,7 +90,8 @@ def _names(found: dict[str, Any]) -> list[str]:
     return [*(found.get("RepoTags") or ()), *(found.get("RepoDigests") or ())]
 
 
-def _image(found: dict[str, Any]) -> dict[str, Any]:
+def image(found: dict[str, Any]) -> dict[str, Any]:
+    """What matters of an image."""
     labels = (found.get("Config") or {}).get("Labels") or {}
     return {
         "id": found["Id"],

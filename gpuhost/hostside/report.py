@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gpuhost.hostside import build_cache, docker, files, holdings, inside
+from gpuhost.hostside import build_cache, docker, engine_api, files, holdings, inside
 from gpuhost.hostside.docker import DockerError
 from gpuhost.hostside.places import INSTANCES, Places
 from gpuhost.hostside.records import Records
@@ -61,11 +61,15 @@ def disks(root: str) -> dict[str, dict[str, int]]:
 
 
 def _held() -> tuple[dict[str, Any], str]:
-    nothing: dict[str, Any] = {"images": [], "containers": [], "networks": [], "build_cache": None, "disk": {}}
-    if not shutil.which("docker"):
-        return nothing, "missing: there is no docker on this host"
-    if not docker.alive():
-        return nothing, f"down: nothing answers at {docker.SOCKET}"
+    nothing: dict[str, Any] = {
+        "images": [],
+        "containers": [],
+        "networks": [],
+        "build_cache": None,
+        "disk": {},
+    }
+    if problem := engine_api.problem():
+        return nothing, problem
     try:
         described = holdings.inspected_containers()
         return {
