@@ -92,13 +92,14 @@ def lock(found: Any) -> Lock:
 
 
 def _image(name: Any, entry: Any, where: str, more: tuple[str, ...] = ()) -> LockedImage:
-    values: dict[str, Any] = {"created": ""}
+    values: dict[str, Any] = {}
     for key, value in _checked(entry, dict, where).items():
         _known(key, (*ENTRY, *more), where)
         values[key] = _read(key, value, f"{where}: {key}")
     _whole(values, ("digest", "platform", "size", *more), where)
     mine = {key: value for key, value in values.items() if key in ENTRY}
-    image = LockedImage(reference=_text(name, where).partition(" (")[0], **mine)
+    reference = _text(name, where).partition(" (")[0]
+    image = LockedImage(**{"reference": reference, "created": "", **mine})
     if image.key != name:
         raise LockError(f"{where}: should be called {image.key!r}, as its platform says")
     return image

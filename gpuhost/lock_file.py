@@ -110,7 +110,15 @@ def _on_one_line(dumper: yaml.SafeDumper, data: lock_document.Line) -> yaml.Sequ
     return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
 
 
+def _escaped(dumper: yaml.SafeDumper, data: str) -> yaml.ScalarNode:
+    """Texts as they are, but with line breaks and the like as escapes: YAML would fold some."""
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", data, style=None if data.isprintable() else '"'
+    )
+
+
 _Dumper.add_representer(lock_document.Line, _on_one_line)
+_Dumper.add_representer(str, _escaped)
 
 
 def _first(error: Exception) -> str:
