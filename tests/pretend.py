@@ -1,16 +1,19 @@
 """A host that exists only as a `HostState`: what actions do to one, without a machine."""
 
+import base64
 import hashlib
 import json
 from dataclasses import replace
+from typing import Any
 
 import yaml
 
 from gpuhost import actions
+from gpuhost.hostside.places import Places
 from gpuhost.plan import Stage
-from gpuhost.planning import daemon, plan, proof
+from gpuhost.planning import daemon, plan, proof, records, switch_program
 from gpuhost.planning.image import familiar
-from gpuhost.release import compose_path, container_name, proven_path
+from gpuhost.release import container_name
 from gpuhost.state import (
     Container,
     Disk,
@@ -26,6 +29,7 @@ from gpuhost.state import (
 
 NOW = 1_800_000_000.0
 DRIVER = "580.126.09"
+PYTHON = "3.11.2"
 GIB = 1024**3
 CARD = Gpu(0, "GPU-00000000-0000-0000-0000-000000000000", "NVIDIA GeForce RTX 4090", DRIVER,
            "8.9", 24564, False)  # fmt: skip
@@ -63,7 +67,7 @@ def fingerprint(name: str) -> str:
 
 def bare(system: str) -> HostState:
     """A freshly installed host with one GPU and its driver."""
-    name = System(*SYSTEMS[system], "x86_64", "6.12.0", "systemd", False, 0.0)
+    name = System(*SYSTEMS[system], "x86_64", "6.12.0", "systemd", False, 0.0, PYTHON)
     gpus = Gpus((CARD,), (PciGpu("0000:01:00.0", "0x2684", "nvidia"),), listing=listing((CARD,)))
     disk = Disk("/", 500 * GIB, 900 * GIB)
     disks = dict.fromkeys(("/var/lib/docker", "/srv/gpuhost/webui"), disk)
@@ -105,7 +109,9 @@ def done(state: HostState, action: actions.Action) -> HostState:
         case actions.EnableUnit("docker.service"):
             return replace(state, engine=_running(state))
         case actions.EnableUnit():
-            return _with_file(state, File(daemon.STARTER_ENABLED, "symlink", "", 0o644, "0:0"))
+            return _with_file(
+                state, File(switch_program.STARTER_ENABLED, "symlink", "", 0o644, "0:0")
+            )
         case actions.RunUnit():
             return replace(state, toolkit=_described(state))
         case actions.ReloadUnits():
@@ -118,14 +124,13 @@ def done(state: HostState, action: actions.Action) -> HostState:
             return _with_file(state, written(proof.RECORD, f"{record}\n".encode()))
         case actions.PullImage(reference):
             return replace(state, images=state.images | {familiar(reference)})
-        case actions.StartInstance(name):
-            return _with_container(state, _started(state, name))
-        case actions.ProveInstance(name, release):
-            proven = json.dumps({"release": release}).encode()
-            return _with_file(state, written(proven_path(name), proven))
+        case actions.SwitchInstance(name, _, order):
+            return _switched(state, name, json.loads(order)["release"])
         case actions.RemoveInstance(name):
-            rest = {k: v for k, v in state.containers.items() if k != container_name(name)}
-            return replace(state, containers=rest)
+            return replace(state, containers={
+                key: one for key, one in state.containers.items()
+                if one.labels.get("org.gpuhost.instance") != name
+            })  # fmt: skip
         case actions.Reboot():
             return replace(state, gpus=Gpus((CARD,), state.gpus.pci, listing=listing((CARD,))))
     raise TypeError(action)
@@ -164,7 +169,8 @@ def _installed(state: HostState, action: actions.Packages) -> HostState:
         toolkit = replace(_described(state), hooks_changed=changed)
     if action.label == "NVIDIA driver":
         gpus = replace(gpus, problem="not-loaded", detail="it is not loaded")
-    return replace(state, packages=found, engine=engine, toolkit=toolkit, gpus=gpus)
+    system = replace(state.system, python=PYTHON) if "python3" in found else state.system
+    return replace(state, system=system, packages=found, engine=engine, toolkit=toolkit, gpus=gpus)
 
 
 def _described(state: HostState) -> Toolkit:
@@ -179,8 +185,25 @@ def _running(state: HostState) -> Engine:
     return replace(state.engine, running=True, detail="", cdi_dirs=dirs, started=began)
 
 
-def _started(state: HostState, name: str) -> Container:
-    file = yaml.safe_load(state.file(compose_path(name)).content or b"")
+def _switched(state: HostState, name: str, release: dict[str, Any]) -> HostState:
+    """A switch that is committed: files, image, container and record."""
+    for file in release["files"]:
+        content, owner = base64.b64decode(file["content"]), f"{file['uid']}:{file['gid']}"
+        state = _with_file(state, written(file["path"], content, file["mode"], owner))
+    state = replace(state, images=state.images | {familiar(release["image"])})
+    before = [one for one in _proven(state, name) if one["release"] != release["id"]]
+    entry = {"release": release["id"], "image": release["image"], "at": "", "figures": {}}
+    content = json.dumps([entry, *before]).encode()
+    state = _with_file(state, written(str(Places(name).proven), content, 0o600))
+    return _with_container(state, _started(state, name, release["compose"]))
+
+
+def _proven(state: HostState, name: str) -> list[dict[str, Any]]:
+    return [vars(one) for one in records.proven_releases(state, name)]
+
+
+def _started(state: HostState, name: str, compose: str) -> Container:
+    file = yaml.safe_load(state.file(compose).content or b"")
     service = file["services"]["webui"]
     (request,) = service["deploy"]["resources"]["reservations"]["devices"]
     ids = [one.partition("=")[2] or one for one in request.get("device_ids", ["all"])]

@@ -14,6 +14,8 @@
 "..." in a line stands for any text, alone at the end for any lines; ID for a release's name.
 """
 
+import base64
+import json
 import re
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -23,6 +25,9 @@ import pytest
 import yaml
 
 from gpuhost import actions
+from gpuhost.hostside.places import Places
+from gpuhost.hostside.records import StoredRelease
+from gpuhost.hostside.request import Request
 from gpuhost.lock import Lock, LockedImage
 from gpuhost.plan import Refusal, Stage
 from gpuhost.planning import plan
@@ -120,6 +125,77 @@ def test_every_stage_is_seen():
     assert [stage.value for stage in Stage if f"{stage.value} |" not in said] == ["preflight"]
 
 
+def test_a_release_in_quarantine_is_refused_with_what_failed():
+    state, *rest = plan_of({})
+    running = state.containers["gpuhost-webui"]
+    entry = {"release": running.labels["org.gpuhost.release"], "image": running.image,
+             "gate": "picture", "reason": "HTTP 500", "at": "2026-11-28T10:00:00Z"}  # fmt: skip
+    file = pretend.written(str(Places("webui").quarantine), json.dumps([entry]).encode())
+    found = plan(replace(state, files={**state.files, file.path: file}), *rest)
+    assert found.steps == ()
+    assert [line(one) for one in found.refusals] == [
+        "refused | instance webui | release ID (image 111111111111) is in quarantine:"
+        " gate picture failed on 2026-11-28: HTTP 500 | change what was wrong, run"
+        " gpuhost.tasks.update once there is a newer image, or lift it with"
+        " gpuhost.tasks.unquarantine"
+    ]
+
+
+def order_of(case):
+    """What the switch of a case is told."""
+    steps = plan(*plan_of(case)).steps
+    (found,) = [
+        one for step in steps for one in step.actions if isinstance(one, actions.SwitchInstance)
+    ]
+    document = json.loads(found.order)
+    release = StoredRelease.from_json(document["release"])
+    assert release
+    return Request.from_json(document["request"]), release
+
+
+BARE = {"host": "bare debian13"}
+
+
+def test_an_order_holds_all_that_a_host_needs_to_run_a_release():
+    request, release = order_of(BARE)
+    assert (request.release, request.kind, request.recreate) == (release.id, "deploy", True)
+    assert (request.why, request.driver, request.client) == (
+        "missing: there is no container yet", pretend.DRIVER, ""
+    )  # fmt: skip
+    assert (request.ratio, request.reserve, request.proof) == (3.0, 10 * 1024**3, True)
+    assert (request.drain_timeout, request.drain_on_timeout) == (600, "skip")
+    assert release.image == f"docker.io/yanwk/sd-webui-base@sha256:{'1' * 64}"
+    assert (release.reference, release.size) == (IMAGE, 6 * GB)
+    assert release.labels["org.gpuhost.cuda"] == "12.8"
+    assert release.gates == {"answers": 1800, "gpu": 60, "picture": 600}
+    assert release.published == ("127.0.0.1", 7860)
+    assert (release.stop_timeout, release.bake, release.slowdown) == (30, 20, 0.0)
+    assert release.gpu_flags == ("--device=nvidia.com/gpu=all",)
+
+
+def test_the_stored_compose_file_is_of_the_project_that_the_switch_makes():
+    _, release = order_of(BARE)
+    files = {one.path: yaml.safe_load(base64.b64decode(one.content)) for one in release.files}
+    compose = files[release.compose]
+    assert compose["name"] == release.project
+    assert compose["services"]["webui"]["container_name"] == release.container
+    assert compose["services"]["webui"]["labels"]["org.gpuhost.release"] == release.id
+
+
+def test_a_login_travels_in_the_order_and_in_no_word_about_it():
+    login = {"webui_user": "painter", "webui_password_env": "X"}
+    chosen = {**login, "image_registry_user": "p", "image_registry_password_env": "Y"}
+    request, release = order_of({**BARE, "settings": chosen})
+    files = {one.path: one for one in release.files}
+    stored = files["/etc/gpuhost/instances/webui/login"]
+    assert base64.b64decode(stored.content) == b"painter:sesame\n"
+    assert (stored.mode, stored.uid, stored.gid) == (0o400, 1000, 1000)
+    assert request.client == "/etc/gpuhost/docker"
+    found = plan(*plan_of({**BARE, "settings": chosen}))
+    assert not {"sesame", "hunter2", stored.content} & set(re.split(r"\W", repr(found)))
+    assert stored.content not in repr(found) + repr(release)
+
+
 @pytest.mark.parametrize("system", ["debian12", "debian13", "ubuntu2404", "fedora42", "rocky9"])
 def test_a_settled_host_has_an_empty_plan(system):
     state, *rest = plan_of({"host": f"settled {system}"})
@@ -149,13 +225,18 @@ def deed(action):
             return " ".join([*parts, *(["by", key] if key else [])])
         case actions.ConfigureDaemon(text, effect, live_restore):
             return f"{'write and ' if text else ''}{effect}{', live' if live_restore else ''}"
-        case actions.StartInstance(name, recreate):
-            return f"{'recreate' if recreate else 'start'} {name}"
-        case actions.ProveInstance(name, gates=gates):
-            return f"prove {name} {' '.join(gates)}"
+        case actions.SwitchInstance(name, _, order):
+            return f"switch {name} to ID{_ordered(json.loads(order))}"
         case _:
             words = [getattr(action, field.name) for field in fields(action)]
             return " ".join([type(action).__name__, *(str(word) for word in words)])
+
+
+def _ordered(order):
+    """What is unusual about an order."""
+    gates = list(order["release"]["gates"])
+    words = [f", gates {' '.join(gates)}"] if gates != ["answers", "gpu", "picture"] else []
+    return "".join([" again" if order["request"]["recreate"] else "", *words])
 
 
 def assert_lines(found, wanted):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,8 @@ def quarantined(document: Any) -> list[Quarantined]:
 def _rows(document: Any, kind: type) -> list[dict[str, Any]]:
     known = {one.name for one in fields(kind)}
     rows = document if isinstance(document, list) else []
-    found = [row for row in rows if isinstance(row, dict) and {"release", "image"} <= set(row)]
+    needed = {one.name for one in fields(kind) if {one.default, one.default_factory} == {MISSING}}
+    found = [row for row in rows if isinstance(row, dict) and needed <= set(row)]
     return [{key: value for key, value in row.items() if key in known} for row in found]
 
 

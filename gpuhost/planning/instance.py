@@ -213,10 +213,11 @@ def _proven(view: View, release: Release) -> bool:
 
 
 def _leftovers(view: View) -> Lines:
-    wanted = {instance.name for instance in view.settings.webui_instances}
+    wanted, gone = {instance.name for instance in view.settings.webui_instances}, set()
     for container in view.state.containers.values():
         name = container.labels.get("org.gpuhost.instance", "")
-        if name and name not in wanted:
+        if name and name not in wanted | gone:
+            gone.add(name)
             yield Step(
                 Stage.INSTANCE, f"instance {name}", container.status, "removed",
                 "the settings no longer name it; its storage stays", (RemoveInstance(name),),

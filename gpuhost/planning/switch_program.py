@@ -3,7 +3,7 @@
 from gpuhost import templates
 from gpuhost.actions import EnableUnit, MakeDirectory, Packages, ReloadUnits, WriteFile
 from gpuhost.hostside.places import PROGRAM
-from gpuhost.plan import Lines, Stage, Step
+from gpuhost.plan import Lines, Refusal, Stage, Step
 from gpuhost.planning.files import drift
 from gpuhost.planning.view import View
 from gpuhost.switch_program import archive
@@ -16,12 +16,7 @@ FIRST_PYTHON = (3, 9)
 
 def lines(view: View) -> Lines:
     """Steps that let the host switch releases by itself."""
-    if not _has_python(view):
-        found = view.state.system.python
-        yield Step(
-            Stage.SWITCH, "python3", found or "missing", "3.9 or newer",
-            "the switch is written in it", (Packages("Python", ("python3",)),),
-        )  # fmt: skip
+    yield from _python(view.state.system.python)
     program = WriteFile(PROGRAM, archive())
     if now := drift(view.state, program):
         folder = MakeDirectory(PROGRAM.rpartition("/")[0], 0o755, "0:0")
@@ -32,11 +27,22 @@ def lines(view: View) -> Lines:
     yield from _units(view)
 
 
-def _has_python(view: View) -> bool:
-    numbers = view.state.system.python.split(".")[:2]
-    if len(numbers) != 2 or not all(part.isdigit() for part in numbers):
-        return False
-    return tuple(int(part) for part in numbers) >= FIRST_PYTHON
+def _python(found: str) -> Lines:
+    if not found:
+        yield Step(
+            Stage.SWITCH, "python3", "missing", "3.9 or newer",
+            "the switch is written in it", (Packages("Python", ("python3",)),),
+        )  # fmt: skip
+    elif not _is_new_enough(found):
+        yield Refusal(
+            Stage.SWITCH, "python3", f"{found}, needs 3.9 or newer",
+            "upgrade the distribution, or link a newer one to /usr/local/bin/python3",
+        )  # fmt: skip
+
+
+def _is_new_enough(version: str) -> bool:
+    numbers = version.split(".")[:2]
+    return all(part.isdigit() for part in numbers) and tuple(map(int, numbers)) >= FIRST_PYTHON
 
 
 def _units(view: View) -> Lines:
