@@ -237,8 +237,8 @@ def test_a_process_is_killed_by_its_command_line(host: LabHost) -> None:
 
 
 def test_the_clock_of_one_unit_jumps(host: LabHost) -> None:
-    fake_clock(host, "lab-timed")
-    order = "systemd-run -q --collect --wait --pipe --unit=lab-timed sh -c"
+    fake_clock(host, "lab-timed-")
+    order = "systemd-run -q --collect --wait --pipe --unit=lab-timed-once sh -c"
     code = "date +%s; echo -7200 > /var/lib/gpuhost-lab/clock-offset; date +%s"
     jump_clock(host, 3600)
     ahead, behind = map(int, host.run(f"{order} '{code}'", check=True).out.split())

@@ -12,7 +12,6 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,6 +24,7 @@ SERVED = FOLDER / "served.jsonl"
 PASSED_ON = ("Authorization", "Accept", "Range", "If-Range")
 KEPT_BACK = ("connection", "transfer-encoding", "keep-alive", "date", "server")
 CHUNK = 1 << 16
+PORTIONS_A_SECOND = 10
 RESOURCE = re.compile(r"/v2/.+/(manifests|blobs)/[^/]+$")
 REFUSALS = {
     "manifest-404": (404, "MANIFEST_UNKNOWN", "manifest unknown"),
@@ -51,22 +51,26 @@ class Orders:
     def take(self, kind: str, size: int | None) -> dict[str, Any]:
         """The orders for one answer, counted; `size` is None before it is known."""
         orders = self.now()
-        mode = orders["mode"]
-        refusing = mode in REFUSALS
-        wanted = "manifests" if mode == "manifest-404" else orders.get("only") or kind
-        if not refusing:
-            wanted = "blobs"
-        if mode == "ok" or kind != wanted or refusing != (size is None):
+        if not _concern(orders, kind, size) or not self._count(orders):
             return {"mode": "ok"}
-        if not refusing and (size or 0) <= orders.get("larger_than", 0):
-            return {"mode": "ok"}
-        with self._lock:
-            serial = orders.get("serial", "")
-            count = self.followed.get(serial, 0)
-            if orders.get("times") is not None and count >= orders["times"]:
-                return {"mode": "ok"}
-            self.followed[serial] = count + 1
         return orders
+
+    def _count(self, orders: dict[str, Any]) -> bool:
+        """Whether orders hold once more."""
+        with self._lock:
+            count = self.followed.get(orders["serial"], 0)
+            self.followed[orders["serial"]] = count + 1
+        return orders["times"] is None or count < orders["times"]
+
+
+def _concern(orders: dict[str, Any], kind: str, size: int | None) -> bool:
+    mode = orders["mode"]
+    if mode == "ok" or not kind:
+        return False
+    if mode in REFUSALS:
+        wanted = "manifests" if mode == "manifest-404" else orders.get("only") or kind
+        return size is None and kind == wanted
+    return size is not None and kind == "blobs" and size > orders.get("larger_than", 0)
 
 
 class Pace:
@@ -176,16 +180,23 @@ class Handler(BaseHTTPRequestHandler):
         if answer.status in (200, 206):
             orders = self.server.orders.take(kind, size)
         limit = _limit(orders["mode"], size, answer.headers.get("Content-Range", ""))
-        for chunk in _chunks(answer, limit):
-            self._pause(orders, len(chunk))
+        while self.sent < limit:
+            portion = self._paced() if orders["mode"] == "slow" else CHUNK
+            chunk = answer.read(min(portion, limit - self.sent))
+            if not chunk:
+                break
             self._send(_spoiled(chunk) if orders["mode"] == "corrupt" else chunk)
         if limit < size:
             self.close_connection = True
 
-    def _pause(self, orders: dict[str, Any], size: int) -> None:
-        now = self.server.orders.now()
-        if orders["mode"] == "slow" and now["mode"] == "slow":
-            self.server.pace.wait(size, float(now["rate"]))
+    def _paced(self) -> int:
+        """How many bytes may go out now, after having waited for them."""
+        orders = self.server.orders.now()
+        if orders["mode"] != "slow":
+            return CHUNK
+        portion = max(1, min(CHUNK, int(orders["rate"] / PORTIONS_A_SECOND)))
+        self.server.pace.wait(portion, float(orders["rate"]))
+        return portion
 
     def _send(self, data: bytes) -> None:
         if self.command != "HEAD":
@@ -207,12 +218,6 @@ def _limit(mode: str, size: int, content_range: str) -> int:
         first, total = (int(place[1]), int(place[2])) if place else (0, size)
         return max(0, total // 2 - first)
     return size
-
-
-def _chunks(answer: http.client.HTTPResponse, limit: int) -> Iterator[bytes]:
-    while limit > 0 and (chunk := answer.read(min(CHUNK, limit))):
-        limit -= len(chunk)
-        yield chunk
 
 
 def _spoiled(chunk: bytes) -> bytes:
