@@ -10,12 +10,17 @@ KEPT_VARIABLES = ("NVIDIA_REQUIRE_CUDA", "CUDA_VERSION")
 MOST_REPLACED = 10
 MOST_QUARANTINED = 50
 MOST_REASON = 400
+DIGEST = re.compile("sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 FIRST_IMAGES = 2013
 """The year Docker came out; an older date only stands in for one, as in reproducible builds."""
 
 
 class LockError(ValueError):
     """A lock that cannot be read, or does not hold what is asked of it."""
+
+
+class NoSuchImage(LockError):
+    """A digest that the lock does not hold."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,9 @@ class Lock:
         if found := _only(digest, digests):
             return next(image for image in known if image.digest == found)
         have = ", ".join(map(_short, digests[:5])) or "none"
-        raise LockError(f"digest {digest}: the lock has no such image, newest first it has {have}")
+        raise NoSuchImage(
+            f"digest {digest}: the lock has no such image, newest first it has {have}"
+        )
 
 
 def key(reference: str, platform: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from gpuhost.lock import Lock, LockedImage, LockError, Quarantined, Replaced
+from gpuhost.lock import DIGEST, Lock, LockedImage, LockError, Quarantined, Replaced
 from gpuhost.strict_json import short
 
 VERSION = 2
@@ -19,7 +19,6 @@ ENTRY = (
 REPLACED = ("replaced_at", "replaced_by")
 QUARANTINED = tuple(one.name for one in fields(Quarantined))
 
-_DIGEST = re.compile("sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _LAYER = re.compile("([0-9a-f]{1,12}):([0-9]{1,18})")
 _NAMES: Mapping[type, str] = {dict: "a mapping", list: "a list", str: "text", int: "a number"}
 _T = TypeVar("_T")
@@ -150,7 +149,7 @@ def _texts(value: Any, where: str) -> dict[str, str]:
 
 
 def _digest(value: Any, where: str) -> str:
-    if not _DIGEST.fullmatch(_text(value, where)):
+    if not DIGEST.fullmatch(_text(value, where)):
         raise LockError(f"{where} should be 'sha256:' and 64 hex digits, got {short(value)}")
     return str(value)
 

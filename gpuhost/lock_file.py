@@ -57,15 +57,20 @@ def change(path: Path, to: Callable[[Lock], Lock]) -> Lock:
 
 
 def write(path: Path, lock: Lock) -> None:
-    """Replace the file atomically; it is readable by all and holds no secrets."""
+    """Replace the file atomically; it is readable by all and holds no secrets.
+
+    :raises LockError: when it could not be read back; the file stays as it is
+    """
+    document = lock_document.document(lock)
+    try:
+        lock_document.lock(document)
+    except LockError as error:
+        raise LockError(f"{path}: stays as it is, {error}") from error
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(HEADER)
-            yaml.dump(
-                lock_document.document(lock), file, _Dumper,
-                sort_keys=False, allow_unicode=True, width=10**6,
-            )  # fmt: skip
+            yaml.dump(document, file, _Dumper, sort_keys=False, allow_unicode=True, width=10**6)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)

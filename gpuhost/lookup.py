@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuhost.lock import KEPT_LABELS, KEPT_VARIABLES, Lock, LockedImage, LockError, kept
+from gpuhost.lock import DIGEST, KEPT_LABELS, KEPT_VARIABLES, Lock, LockedImage, NoSuchImage, kept
 from gpuhost.planning.registry_login import registry_of
 from gpuhost.reference import Reference
 from gpuhost.secrets import Secrets
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from gpuhost.registry import Registry
 
 _DIGITS = re.compile("[0-9a-f]{6,64}")
-_DIGEST = re.compile("sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
 class LookupFailed(ValueError):
@@ -36,8 +35,8 @@ def in_lock(lock: Lock, name: str, to: str) -> LockedImage | None:
         return None
     try:
         return lock.image_of(to, name)
-    except LockError as error:
-        if _DIGEST.fullmatch(to) or (":" not in to and "has no such image" in str(error)):
+    except NoSuchImage:
+        if DIGEST.fullmatch(to) or ":" not in to:
             return None
         raise
 
@@ -96,7 +95,7 @@ def _at(reference: Reference, to: str) -> Reference:
         return reference
     if reference.digest:
         raise LookupFailed(f"{reference}: names a digest itself, write {to} into image_reference")
-    if _DIGEST.fullmatch(to):
+    if DIGEST.fullmatch(to):
         return reference.at(to)
     return Reference.parse(f"{reference.name}:{to}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gpuhost import lock as locks
 from gpuhost import lock_file
-from gpuhost.lock import Lock, LockedImage, Quarantined
+from gpuhost.lock import DIGEST, Lock, LockedImage, Quarantined
 from gpuhost.lookup import at_registry, in_lock, now, operator
 from gpuhost.planning.image import short
 from gpuhost.secrets import Secrets
@@ -90,7 +90,8 @@ class Resolver:
             for reference in (settings.image_reference, settings.toolkit_probe_image)
         ]
         with self._turn:
-            fresh = [self.lock.images[name] for name in names if name not in self.written.images]
+            proven = [image for name in names if (image := self.lock.images.get(name))]
+            fresh = [image for image in proven if image.key not in self.written.images]
 
             def created(lock: Lock) -> Lock:
                 for image in fresh:
@@ -126,7 +127,10 @@ class Resolver:
         return tuple(moved)
 
     def move_to(self, image: LockedImage, by: str = "") -> bool:
-        """Write that a reference means this image again; whether it did not before."""
+        """Write that a reference means this image again; whether it did not before.
+
+        :raises LockError: when it is no image of a lock, such as one without a digest
+        """
         moved: list[str] = []
 
         def back(lock: Lock) -> Lock:
@@ -140,8 +144,11 @@ class Resolver:
         return bool(moved)
 
     def quarantine(self, entries: Iterable[Quarantined]) -> None:
-        """Write that digests failed their gates; what references mean stays."""
-        several = tuple(entries)
+        """Write that digests failed their gates; what references mean stays.
+
+        An entry without a whole digest keeps nothing away, and is left out.
+        """
+        several = [entry for entry in entries if DIGEST.fullmatch(entry.digest)]
 
         def all_quarantined(lock: Lock) -> Lock:
             for entry in several:
