@@ -340,7 +340,7 @@ def _skipped(entry):
 
 
 def _moment(text):
-    from gpuhost.retention.ages import moment
+    from gpuhost.moments import moment
 
     return moment(text)
 

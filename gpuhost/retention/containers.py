@@ -1,7 +1,7 @@
 """Which of our containers stay: the one that serves, the way back, and what can be looked at."""
 
 from gpuhost.host_records import Container, HostRecords
-from gpuhost.retention.ages import moment, young
+from gpuhost.moments import moment, young
 from gpuhost.retention.items import Item
 from gpuhost.retention.rules import Rules
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from gpuhost.host_records import HostRecords, InstanceRecords
 from gpuhost.hostside import journal
 from gpuhost.hostside.records import Proven
-from gpuhost.retention.ages import moment, young
+from gpuhost.moments import moment, young
 from gpuhost.retention.rules import Rules
 
 

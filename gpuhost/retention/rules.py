@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from gpuhost.lock import Lock
+from gpuhost.planning.image import familiar, repository
+from gpuhost.settings import Settings
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -19,3 +23,16 @@ class Rules:
     """0 leaves it alone."""
     now: float | None = None
     """Seconds since the epoch; None takes the host's own clock."""
+
+
+def rules_of(settings: Settings, lock: Lock) -> Rules:
+    """The rules that settings and lock make."""
+    return Rules(
+        repositories=frozenset({familiar(repository(settings.image_reference))}),
+        instances=frozenset(one.name for one in settings.webui_instances),
+        keep=settings.prune_keep,
+        keep_failed_days=settings.prune_keep_failed_days,
+        pinned=frozenset(settings.prune_pinned),
+        locked=frozenset(image.digest for image in lock.images.values()),
+        build_cache_gb=settings.prune_build_cache_gb,
+    )
