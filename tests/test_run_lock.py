@@ -29,7 +29,8 @@ def swap(folder, expected, new) -> Any:
 @pytest.fixture(autouse=True)
 def nothing_held(monkeypatch):
     monkeypatch.setattr(run_lock, "_held", {})
-    monkeypatch.setattr(hold, "_taken", {})
+    monkeypatch.setattr(hold, "_taken", [])
+    monkeypatch.setattr(hold, "_expected", set())
 
 
 class Hosts:
@@ -319,11 +320,23 @@ def test_who_waited_in_vain_is_refused(hosts, monkeypatch):
     assert "it still is after 1 s" in hold.take_all(fleet(wait=1), FLEET).refused[0]
 
 
-def test_one_host_of_an_operation_asks_for_all_of_it(hosts):
+def test_the_first_host_asks_for_all_that_still_take_part(hosts):
     state = fleet()
-    state.active_hosts = set(FLEET)
-    state.ops = {one: {"x": None} if one.name != "c" else {} for one in FLEET}
+    for one in FLEET:
+        hold.expect(one)
+    state.active_hosts = set(FLEET[1:])
     first = hold._together(state, FLEET[1])
     assert hold._together(state, FLEET[2]) is first
     assert sorted(hosts.asked) == ["a", "b"]
     run_lock.release()
+
+
+def test_a_living_run_is_outlasted_as_long_as_asked_to(hosts, monkeypatch, capsys):
+    monkeypatch.setattr(hold, "PAUSE", 0.1)
+    assert hold.outlast(fleet(), ONE)
+    hosts.write("one", stranger())
+    assert not hold.outlast(fleet(), ONE)
+    assert capsys.readouterr().err == ""
+    gevent.spawn_later(0.3, (hosts.root / "one" / "run.lock").unlink)
+    assert hold.outlast(fleet(wait=20), ONE)
+    assert "waiting for it, 20 s at most" in capsys.readouterr().err

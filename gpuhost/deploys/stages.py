@@ -3,8 +3,8 @@
 from pyinfra.context import ctx_host
 
 from gpuhost import report
-from gpuhost.operations import run_lock
 from gpuhost.operations.converge import converge
+from gpuhost.operations.hold import expect, outlast
 from gpuhost.operations.hold import hold as take_hold
 from gpuhost.operations.job import wait_for
 from gpuhost.operations.look import look
@@ -21,7 +21,7 @@ def observe(verb: str = "deploy", to: str | None = None) -> Session:
     """
     session = current(ctx_host.get(), verb, to)  # type: ignore[no-untyped-call]
     report.expect(session)
-    if session.observe() and _left_behind(session):
+    if session.observe() and _at_work(session):
         _see_through(session)
     if session.state:
         report.seen(session)
@@ -36,14 +36,16 @@ def nothing_to_do(session: Session) -> None:
     session.keep_lock()
 
 
-def _left_behind(session: Session) -> bool:
-    """Whether there is work of an earlier run, and no living run to care for it."""
-    found = session.view.state.busy_units or session.interrupted
-    return bool(found) and not run_lock.living(session.host.state, session.host)
+def _at_work(session: Session) -> bool:
+    """Whether work of another run goes on there, or was left in the middle."""
+    return bool(session.state and (session.view.state.busy_units or session.interrupted))
 
 
 def _see_through(session: Session) -> None:
+    """See that work to its end, once no living run cares for it."""
     state, host = session.host.state, session.host
+    if not outlast(state, host):
+        return
     for unit in session.view.state.busy_units:
         if unit.startswith("gpuhost-job-"):
             wait_for(state, host, unit)
@@ -56,7 +58,7 @@ def _see_through(session: Session) -> None:
 
 def hold(session: Session) -> None:
     """Let no other run change what this one is going to change."""
-    if session.plan.steps and not session.plan.refusals:
+    if _at_work(session) or (session.plan.steps and not session.plan.refusals):
         hold_for(session)
 
 
@@ -64,6 +66,7 @@ def hold_for(session: Session) -> None:
     """Hold this host, whatever its plan says."""
     if not session.held:
         session.held = True
+        expect(session.host)
         take_hold(name="Hold the hosts", session=session)
 
 

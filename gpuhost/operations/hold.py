@@ -37,7 +37,26 @@ class Taken:
     waited: bool = False
 
 
-_taken: dict[str, AsyncResult] = {}
+_expected: set[Host] = set()
+_taken: list[AsyncResult] = []
+"""One entry, once the first host has begun to take them all."""
+
+
+def expect(host: Host) -> None:
+    """A host will be held, with all others of this run."""
+    _expected.add(host)
+
+
+def outlast(state: State, host: Host) -> bool:
+    """Wait for the living run that holds a host, as long as asked to; whether there is none."""
+    deadline = time.monotonic() + _wait(state)
+    other = run_lock.living(state, host)
+    if other and _wait(state):
+        _say_waiting(str(other), _wait(state))
+    while other and time.monotonic() < deadline:
+        _pause(deadline)
+        other = run_lock.living(state, host)
+    return other is None
 
 
 @operation()
@@ -70,30 +89,31 @@ def _fail(session: Session, text: str, tail: str, heading: str, state: State, ho
 
 
 def _together(state: State, host: Host) -> Taken:
-    """The outcome for all hosts of this operation; the first host to come here sees to it."""
-    key = str(host.executing_op_hash)
-    if key not in _taken:
-        _taken[key] = result = AsyncResult()
-        hosts = [one for one in state.active_hosts if key in state.ops[one]] or [host]
+    """The outcome for all hosts of this run; the first host to come here sees to it."""
+    if host not in _expected:
+        return take_all(state, [host])
+    if not _taken:
+        result = AsyncResult()
+        _taken.append(result)
         try:
-            result.set(take_all(state, hosts))
+            result.set(take_all(state, [one for one in _expected if one in state.active_hosts]))
         except BaseException as error:
             result.set_exception(error)
             raise
-    found: Taken = _taken[key].get()
+    found: Taken = _taken[0].get()
     return found
 
 
 def take_all(state: State, hosts: Sequence[Host]) -> Taken:
     """Hold all hosts; while another run holds one, hold none, and try again for `wait` seconds."""
-    what, wait = getattr(state, "gpuhost_what", "pyinfra"), getattr(state, "gpuhost_wait", 0)
+    what, wait = getattr(state, "gpuhost_what", "pyinfra"), _wait(state)
     deadline = time.monotonic() + wait
     ordered = sorted(hosts, key=lambda host: host.name)
     taken = _try(state, ordered, what)
     if taken.refused and wait:
-        click.echo(f"    {taken.refused[0]}: waiting for it, {wait} s at most", err=True)
+        _say_waiting(taken.refused[0], wait)
     while taken.refused and time.monotonic() < deadline:
-        gevent.sleep(min(random.uniform(0.5, 1) * PAUSE, deadline - time.monotonic()))  # noqa: S311
+        _pause(deadline)
         taken = _try(state, ordered, what)
         taken.waited = True
     if taken.refused:
@@ -121,3 +141,17 @@ def _try(state: State, hosts: Sequence[Host], what: str) -> Taken:
     if taken.refused:
         run_lock.release(mine)
     return taken
+
+
+def _wait(state: State) -> int:
+    return int(getattr(state, "gpuhost_wait", 0))
+
+
+def _pause(deadline: float) -> None:
+    """Uneven, so that two runs that wait do not meet forever."""
+    pause = random.uniform(0.5, 1) * PAUSE  # noqa: S311
+    gevent.sleep(max(min(pause, deadline - time.monotonic()), 0))
+
+
+def _say_waiting(words: str, wait: int) -> None:
+    click.echo(f"    {words}: waiting for it, {wait} s at most", err=True)

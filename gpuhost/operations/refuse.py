@@ -5,7 +5,8 @@ from collections.abc import Generator
 from pyinfra.api import operation
 from pyinfra.api.command import FunctionCommand
 
-from gpuhost.operations.converge import refusing
+from gpuhost.operations.converge import failing, refusing
+from gpuhost.plan import Stage
 from gpuhost.session import Session
 
 
@@ -16,4 +17,8 @@ def refuse(session: Session) -> Generator[FunctionCommand, None, None]:
 
     + session: the host's session, with the refusals in its plan
     """
-    yield refusing(session, session.plan.refusals)
+    if session.plan.refusals:
+        yield refusing(session, session.plan.refusals)
+    else:
+        text = "another run has changed the host meanwhile: run again"
+        yield failing(session, Stage.PREFLIGHT, text)
