@@ -14,7 +14,7 @@ def report(state: HostState, now: float) -> list[str]:
     parts = {
         "system": _system(state, now),
         "pci": [f"{card.address} {card.device} {card.driver}" for card in state.gpus.pci],
-        "special": [],
+        "special": [f"Python {state.system.python}"] if state.system.python else [],
         "packages": [f"{name} {version} ii " for name, version in state.packages.items()],
         "sources": [
             f"{word} {path}" for word, paths in state.foreign_sources.items() for path in paths

@@ -1,7 +1,6 @@
 """From actions to shell: the text of every script, and what it does to real files."""
 
 import base64
-import json
 import re
 import subprocess
 from pathlib import Path
@@ -14,7 +13,7 @@ from pyinfra.api.command import FunctionCommand
 
 from gpuhost import actions, report
 from gpuhost.keys import KeyRefused
-from gpuhost.operations import acting, converge, gate, job
+from gpuhost.operations import acting, converge, job
 from gpuhost.operations.look import look
 from gpuhost.operations.packages import script as packages_script
 from gpuhost.operations.refuse import refuse
@@ -32,9 +31,6 @@ DAEMONS = [
     for live in (True, False)
 ]
 PROOFS = [actions.ProveGpus("debian@sha256:1", access, "driver=1") for access in ("cdi", "hook")]
-PROVE = actions.ProveInstance(
-    "webui", "0123456789ab", "sha256:1", {"answers": 60, "gpu": 60}, ("0.0.0.0", 7860)
-)
 
 
 def session(**settings) -> Any:
@@ -91,7 +87,7 @@ def test_every_script_can_be_read(action):
 
 def test_every_action_has_a_command():
     kinds = {type(one) for one in [*DAEMONS, *PROOFS, *(made(*case["action"]) for case in SHELL)]}
-    works = {actions.Packages, actions.PullImage, actions.ProveInstance, actions.Reboot}
+    works = {actions.Packages, actions.PullImage, actions.SwitchInstance, actions.Reboot}
     assert kinds | works == set(actions.Action.__args__)
 
 
@@ -119,7 +115,6 @@ def remote(monkeypatch):
     def install(**options):
         found = Remote(**options)
         monkeypatch.setattr(job, "remote", found)
-        monkeypatch.setattr(gate, "remote", found)
         return found
 
     return install
@@ -158,33 +153,6 @@ def test_a_pull_with_a_login_uses_a_folder_of_its_own(remote):
     login = {"image_registry_user": "puller", "image_registry_password_env": "X"}
     work(actions.PullImage("registry.example/app@sha256:0123456789abcdef", 1), **login)
     assert found.jobs[0].startswith("docker --config /etc/gpuhost/docker pull --quiet ")
-
-
-PASSED = [json.dumps({"gate": "gpu", "state": "passed"}),
-          json.dumps({"proven": True, "figures": {"gpu_seconds": 0.1}})]  # fmt: skip
-
-
-def test_gates_run_inside_and_their_figures_are_remembered(remote):
-    found = remote(tail=PASSED)
-    work(PROVE)
-    reads(found.jobs[0])
-    assert found.jobs[0].startswith(
-        "set -e; docker exec -i gpuhost-webui python3 -u - answers=60 gpu=60"
-        " </usr/local/lib/gpuhost/inside/gates.py\n"
-    )
-    assert "/dev/tcp/127.0.0.1/7860" in found.jobs[0]
-    assert "/var/lib/gpuhost/instances/webui/proven" in found.scripts[-1]
-
-
-def test_a_failing_gate_says_which_and_why_with_the_containers_log(remote):
-    failed = {"gate": "gpu", "state": "failed", "reason": "the WebUI sees no GPU: unavailable"}
-    found = remote(rc="1", tail=["noise", json.dumps(failed)])
-    with pytest.raises(job.JobFailed) as caught:
-        work(PROVE)
-    assert str(caught.value).startswith("gate gpu failed: the WebUI sees no GPU: unavailable (")
-    assert "docker logs gpuhost-webui" in str(caught.value)
-    assert found.scripts[-1].startswith("docker logs --tail 15 gpuhost-webui")
-    assert not any("proven.new" in script for script in found.scripts)
 
 
 STEP = Step(Stage.DAEMON, "engine unit", "missing", "there", "why", (actions.ReloadUnits(),))
