@@ -116,6 +116,14 @@ def test_ports(line, socket):
     assert host_state(changed(ports=(0, [line], [])), NOW).ports == {socket}
 
 
+@pytest.mark.parametrize(
+    ("lines", "python"),
+    [(["smi", "Python 3.9.2"], "3.9.2"), (["Python 3.13.0rc1"], "3.13.0rc1"), (["smi"], "")],
+)
+def test_the_hosts_python(lines, python):
+    assert host_state(changed(special=(0, lines, [])), NOW).system.python == python
+
+
 def test_a_bare_host():
     state = host_state(BARE, NOW)
     assert (state.system.id, state.system.codename, state.system.init) == (
@@ -133,6 +141,7 @@ def test_a_bare_host():
 
 def test_a_settled_host():
     state = host_state(SETTLED, NOW)
+    assert state.system.python == "3.13.5"
     (card,) = state.gpus.cards
     assert (card.driver, card.capability, card.memory_mib) == ("580.126.09", "8.9", 24564)
     engine = state.engine

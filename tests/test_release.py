@@ -85,9 +85,11 @@ def other(key):
         return value + 1
     if isinstance(value, str):
         special = {"engine_source": "distro", "toolkit_gpu_access": "hook",
-                   "toolkit_version": "1.19.1-1"}  # fmt: skip
+                   "toolkit_version": "1.19.1-1", "drain_on_timeout": "force"}  # fmt: skip
         return special.get(key, value[::-1] if "fingerprint" in key else f"{value}x")
-    return {"a": "b"} if isinstance(value, dict) else [*value, "x"]
+    if isinstance(value, dict):
+        return {"a": "b"}
+    return [*value, f"sha256:{'a' * 64}" if key == "prune_pinned" else "x"]
 
 
 @pytest.mark.parametrize("key", sorted(set(DATA) - SHAPING - {"webui_instances"}))

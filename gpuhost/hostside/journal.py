@@ -115,3 +115,9 @@ class Journal:
 def now() -> str:
     """The time of day for people; durations are measured with a clock that does not jump."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def uptime() -> float:
+    """Seconds since boot: a clock that nobody sets."""
+    with open("/proc/uptime", encoding="ascii") as file:
+        return float(file.read().split()[0])

@@ -10,7 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from gpuhost.hostside import checking, containers, files, gating, journal, pulling, webui_state
+from gpuhost.hostside import (
+    checking,
+    containers,
+    files,
+    gating,
+    journal,
+    memory,
+    pulling,
+    webui_state,
+)
 from gpuhost.hostside.docker import DockerError
 from gpuhost.hostside.draining import Busy, drain
 from gpuhost.hostside.journal import Journal
@@ -19,6 +28,7 @@ from gpuhost.hostside.records import Proven, Quarantined, Records, StoredRelease
 from gpuhost.hostside.request import Request
 from gpuhost.hostside.swap import Swap
 
+ERRORS = (checking.Unfit, pulling.PullFailed, gating.GateFailed)
 OFTEN = 3
 """How often a release may be interrupted before it is to blame: it may take the host down."""
 
@@ -58,7 +68,8 @@ class Switch:
         }
         while self.journal.unfinished:
             self._enter(self._guarded(work[self.journal.state]))
-        return self._end()
+        print(self.journal.sentence(), flush=True)
+        return journal.EXIT_CODES[self.journal.state]
 
     def _guarded(self, work: Callable[[], str]) -> str:
         """The state that follows; an error leads back, or away, never on."""
@@ -66,13 +77,7 @@ class Switch:
             return work()
         except Busy as error:
             return self._give_up(journal.SKIPPED, "drain", str(error))
-        except (
-            checking.Unfit,
-            pulling.PullFailed,
-            gating.GateFailed,
-            DockerError,
-            OSError,
-        ) as error:
+        except (*ERRORS, DockerError, OSError) as error:
             return self._wrong(error)
 
     def _wrong(self, error: Exception) -> str:
@@ -140,7 +145,7 @@ class Switch:
     def _switch(self) -> str:
         if not self.journal.stopped:
             self.journal.stopped = True
-            self.journal.stopped_at = uptime()
+            self.journal.stopped_at = journal.uptime()
             self._write()
         self._say("stopping the old release")
         if self.old:
@@ -201,14 +206,8 @@ class Switch:
             self._write()
 
     def _wait_for_memory(self, held: set[int]) -> None:
-        """Wait until the processes that were stopped hold no GPU memory any more."""
-        deadline = time.monotonic() + MEMORY_LIMIT
-        while left := held & checking.compute_processes():
-            if time.monotonic() > deadline:
-                self.journal.notes.append(f"processes {sorted(left)} still hold GPU memory")
-                return
-            self._say("waiting until the GPU's memory is free")
-            time.sleep(0.5)
+        if left := memory.wait(held, self._say):
+            self.journal.notes.append(f"processes {sorted(left)} still hold GPU memory")
 
     def _take_up(self) -> None:
         entry = self.journal
@@ -225,7 +224,7 @@ class Switch:
 
     def _answered(self) -> None:
         if self.journal.stopped_at and not self.journal.downtime:
-            gone = uptime() - self.journal.stopped_at
+            gone = journal.uptime() - self.journal.stopped_at
             self.journal.downtime = round(gone, 2) if gone > 0 else 0
 
     def _enter(self, state: str) -> None:
@@ -248,18 +247,3 @@ class Switch:
 
     def _write(self) -> None:
         files.write_json(self.places.journal, self.journal.to_json())
-
-    def _end(self) -> int:
-        entry = self.journal
-        print(entry.sentence(), flush=True)
-        return journal.EXIT_CODES[entry.state]
-
-
-MEMORY_LIMIT = 60.0
-"""Seconds that a stopped process may take to give its GPU memory back."""
-
-
-def uptime() -> float:
-    """Seconds since boot: a clock that nobody sets."""
-    with open("/proc/uptime", encoding="ascii") as file:
-        return float(file.read().split()[0])
