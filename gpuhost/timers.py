@@ -21,8 +21,11 @@ class TimerError(Exception):
 
 
 def run(words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    """Run a program of this machine."""
-    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    """Run a program of this machine; one that is not there fails like any other."""
+    try:
+        return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return subprocess.CompletedProcess(words, 127, "", str(error))
 
 
 @dataclass(frozen=True)

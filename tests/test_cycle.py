@@ -11,7 +11,7 @@ import pytest
 
 from gpuhost import cycle, timers, timing
 from gpuhost.cycle import Cycle
-from gpuhost.operations import converge, schedule
+from gpuhost.operations import schedule
 from gpuhost.timers import TimerError, Units
 from tests.defaults import checked
 
@@ -266,13 +266,18 @@ def session(folder, **changes) -> Any:
 def test_a_machine_without_systemd_is_told_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(timers, "BOOTED", tmp_path / "none")
     said: list[str] = []
-    monkeypatch.setattr(converge.logger, "error", said.append)
-    monkeypatch.setattr(converge.report, "failed", lambda *_: None)
+    monkeypatch.setattr(schedule.logger, "error", said.append)
+    monkeypatch.setattr(schedule.report, "failed", lambda *_: None)
     one = session(tmp_path)
     (command,) = schedule.schedule._inner(session=one)
     assert command.function(None, one.host) is False
     (line,) = said
+    assert "timer refused" in line
     assert "cycle_schedule: should be empty on a machine without systemd, got 'daily'" in line
+
+
+def test_a_program_that_cannot_be_started_fails_like_any_other():
+    assert timers.run(["/no/such/systemctl"]).returncode == 127
 
 
 def test_hosts_on_the_command_line_have_no_timer(tmp_path):

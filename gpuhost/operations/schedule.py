@@ -4,13 +4,12 @@ from collections.abc import Generator
 from pathlib import Path
 
 import click
+from pyinfra import logger
 from pyinfra.api import State, operation
 from pyinfra.api.command import FunctionCommand
 from pyinfra.api.host import Host
 
-from gpuhost import timers
-from gpuhost.operations.converge import failing
-from gpuhost.plan import Stage
+from gpuhost import report, timers
 from gpuhost.session import Session
 from gpuhost.timers import TimerError, Units
 
@@ -54,20 +53,21 @@ def schedule(session: Session) -> Generator[FunctionCommand, None, None]:
         return
 
     def change(state: State, host: Host) -> bool:
-        return _change(session, state, host)
+        return _change(session, host)
 
     yield FunctionCommand(change, [], {})
 
 
-def _change(session: Session, state: State, host: Host) -> bool:
+def _change(session: Session, host: Host) -> bool:
     try:
         found = units(session)
         if found.pending():
             found.change()
             _say(session, found)
     except (TimerError, OSError) as error:
-        command = failing(session, Stage.INSTANCE, str(error), heading="left without its timer")
-        return bool(command.function(state, host))
+        logger.error(f"{host.print_prefix}{click.style('timer refused', 'red')}: {error}")
+        report.failed(host.name, f"timer refused: {error}")
+        return False
     return True
 
 
