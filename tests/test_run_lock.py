@@ -12,7 +12,7 @@ import pytest
 
 from gpuhost import holder, processes
 from gpuhost.holder import Clock, Holder
-from gpuhost.operations import hold, run_lock
+from gpuhost.operations import hold, run_lock, swapping
 from gpuhost.operations.job import JobFailed
 
 ELSEWHERE = {"who": "ada", "where": "attic", "space": "another boot/1"}
@@ -20,10 +20,10 @@ ELSEWHERE = {"who": "ada", "where": "attic", "space": "another boot/1"}
 
 def swap(folder, expected, new) -> Any:
     done = subprocess.run(
-        ["sh", "-c", run_lock.script(str(folder), expected, new)],
+        ["sh", "-c", swapping.script(str(folder), expected, new)],
         capture_output=True, text=True, timeout=30,
     )  # fmt: skip
-    return run_lock.answer((done.stdout + done.stderr).splitlines(), done.returncode == 0)
+    return swapping.answer((done.stdout + done.stderr).splitlines(), done.returncode == 0)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ class Hosts:
         self.asked.append(host.name)
         if host.name in self.deaf:
             raise EOFError
-        own = script.replace(run_lock.FOLDER, str(self.root / host.name))
+        own = script.replace(swapping.FOLDER, str(self.root / host.name))
         done = subprocess.run(["sh", "-c", own], capture_output=True, text=True, timeout=30)
         return done.returncode == 0, (done.stdout + done.stderr).splitlines()
 
@@ -55,7 +55,7 @@ class Hosts:
 
     def write(self, name, one: Holder, age=0):
         """Leave a lock of that age behind."""
-        clock = swap(self.root / name, run_lock.MISMATCH, "").clock
+        clock = swap(self.root / name, swapping.MISMATCH, "").clock
         text = f'{one.opening()}, "boot_id": "{clock.boot_id}", "beat": {clock.uptime - age}}}\n'
         (self.root / name / "run.lock").write_text(text)
 
@@ -63,7 +63,7 @@ class Hosts:
 @pytest.fixture
 def hosts(tmp_path, monkeypatch):
     found = Hosts(tmp_path)
-    monkeypatch.setattr(run_lock, "remote", found)
+    monkeypatch.setattr(swapping, "remote", found)
     return found
 
 
@@ -167,7 +167,7 @@ def test_wall_clocks_take_no_part(hosts, monkeypatch):
     hosts.write("one", stranger(since="2999-01-01T00:00:00+00:00"), age=100)
     assert run_lock.take(STATE, ONE, "deploy.py") is None
     run_lock.release()
-    assert "date" not in run_lock.SWAP
+    assert "date" not in swapping.SWAP
 
 
 def test_a_lock_that_nobody_here_wrote_is_left_alone(hosts):
@@ -237,14 +237,14 @@ def test_a_look_changes_nothing(hosts):
 RACER = """
 import subprocess, sys
 from gpuhost import holder
-from gpuhost.operations import run_lock
+from gpuhost.operations import swapping
 folder, expected = sys.argv[1:]
 me = holder.me("race")
 print("ready", flush=True)
 sys.stdin.readline()
-done = subprocess.run(["sh", "-c", run_lock.script(folder, expected, me.opening())],
+done = subprocess.run(["sh", "-c", swapping.script(folder, expected, me.opening())],
                       capture_output=True, text=True, check=True)
-found = run_lock.answer(done.stdout.splitlines())
+found = swapping.answer(done.stdout.splitlines())
 print(int(found.holder.token == me.token))
 """
 

@@ -1,64 +1,31 @@
 """One run that changes a host at a time: `run.lock` on the host says whose turn it is.
 
-A line of JSON, changed only by `swap` under flock(1), so of two takers one wins. Whoever holds a
-host renews the line every few seconds; a line that was not renewed for long is of a dead run and
-is taken over. The folder goes with a reboot, and the lock with it.
+Whoever holds a host renews its line every few seconds; a line that was not renewed for long is of
+a dead run and is taken over. The folder goes with a reboot, and the lock with it.
 """
 
-import shlex
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import click
 import gevent
-from paramiko import SSHException
 from pyinfra.api import State
 from pyinfra.api.host import Host
 
 from gpuhost import holder
-from gpuhost.holder import STALE, Clock, Holder, Refused
-from gpuhost.operations.job import FOLDER, JobFailed, remote
+from gpuhost.holder import STALE, Holder, Refused
+from gpuhost.operations.job import JobFailed
+from gpuhost.operations.swapping import MISMATCH, swap
 
 PERIOD = 15
 """Seconds between two signs of life."""
 PATIENCE = 10
 """Seconds for all hosts together to be let go at the end."""
-MISMATCH = "\n"
-"""Found in no line: a swap that expects it only looks."""
-SWAP = r"""set -eu; umask 077; mkdir -p {folder}; cd {folder}
-exec 9>run.guard
-flock -w 10 9 || {{ echo 'run.guard could not be locked' >&2; exit 1; }}
-expected={expected}
-new={new}
-read -r up _ </proc/uptime; up=${{up%.*}}
-read -r boot </proc/sys/kernel/random/boot_id
-found=$(cat run.lock 2>/dev/null || :)
-change() {{
-  if [ -z "$new" ]; then rm -f run.lock; return; fi
-  printf '%s, "boot_id": "%s", "beat": %s}}\n' "$new" "$boot" "$up" >run.lock.new
-  mv run.lock.new run.lock
-}}
-if [ -z "$expected" ]; then
-  [ -n "$found" ] || change
-else
-  case $found in *"$expected"*) change ;; esac
-fi
-printf 'run-lock %s %s %s\n' "$up" "$boot" "$(cat run.lock 2>/dev/null || :)"
-"""
 
 
 class HoldLost(JobFailed):
     """Another run holds the host now, or nobody does."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a swap left in place."""
-
-    clock: Clock
-    line: str
-    holder: Holder | None
 
 
 @dataclass
@@ -99,7 +66,7 @@ def take(state: State, host: Host, what: str) -> Refused | None:
 def living(state: State, host: Host) -> Refused | None:
     """The living run, other than this one, that holds a host, as far as it can be asked."""
     try:
-        found = _swap(state, host, MISMATCH, "")
+        found = swap(state, host, MISMATCH, "")
     except JobFailed:
         return None
     if host.name in _held or not found.holder or found.holder.death(found.clock):
@@ -145,14 +112,14 @@ def _let_go(held: Held) -> None:
     if held.pulse:
         held.pulse.kill(block=False)
     with suppress(Exception):
-        _swap(held.state, held.host, held.me.mark, "")
+        swap(held.state, held.host, held.me.mark, "")
 
 
 def _contend(held: Held) -> Refused | None:
     """Take the lock if nobody alive has it: once more after each change seen meanwhile."""
     expected, dead = "", ""
     for _ in range(10):
-        found = _swap(held.state, held.host, expected, held.me.opening())
+        found = swap(held.state, held.host, expected, held.me.opening())
         if found.holder and found.holder.token == held.me.token:
             held.renewed = _now()
             if dead:
@@ -176,42 +143,12 @@ def _pulse(held: Held) -> None:
 
 
 def _renew(held: Held) -> None:
-    found = _swap(held.state, held.host, held.me.mark, held.me.opening())
+    found = swap(held.state, held.host, held.me.mark, held.me.opening())
     if found.holder and found.holder.token == held.me.token:
         held.renewed = _now()
     else:
         other = found.holder.run if found.holder else "nobody"
         held.lost = f"this run no longer holds the host, {other} does: look at it, then run again"
-
-
-def _swap(state: State, host: Host, expected: str, new: str) -> Found:
-    """Put `new` in place if `expected` is part of what is there: the whole, a mark, or nothing.
-
-    :raises JobFailed: when the host did not do it
-    """
-    try:
-        ok, output = remote(state, host, script(FOLDER, expected, new))
-    except (SSHException, OSError, EOFError) as error:
-        raise JobFailed(f"the connection was lost ({error or type(error).__name__})") from error
-    return answer(output, ok)
-
-
-def script(folder: str, expected: str, new: str) -> str:
-    """The swap as a POSIX shell script; an empty `new` removes the lock."""
-    quote = shlex.quote
-    return SWAP.format(folder=quote(folder), expected=quote(expected), new=quote(new))
-
-
-def answer(output: list[str], ok: bool = True) -> Found:
-    """:raises JobFailed: for what the script does not print"""
-    told = [[*line.split(" ", 3), ""] for line in output if line.startswith("run-lock ")]
-    if not ok or not told:
-        raise JobFailed(f"{FOLDER}/run.lock could not be asked", "\n".join(output[-5:]))
-    _, uptime, boot, line, *_ = told[0]
-    try:
-        return Found(Clock(int(uptime), boot), line, holder.read(line) if line else None)
-    except holder.Unreadable as error:
-        raise JobFailed(f"{FOLDER}/run.lock: {error} (remove it on the host)") from error
 
 
 def _say(host: Host, text: str) -> None:
