@@ -27,6 +27,8 @@ class Image:
     labels: Mapping[str, str]
     size: int
     created: str
+    own: int | None = None
+    """Bytes that no other image has; None where that is not known."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -8,12 +8,15 @@ import re
 import time
 from typing import Any
 
+from gpuhost.hostside import engine_api
 from gpuhost.hostside.containers import INSTANCE, PROJECT, RELEASE
 from gpuhost.hostside.docker import DockerError, docker
 
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 NEVER = "0001-"
 LABEL = "org.gpuhost."
+SHARING = 60.0
+"""Seconds for the engine to say what images share."""
 TRIES = 5
 """How often to list anew what was removed between listing and looking."""
 
@@ -22,7 +25,12 @@ def images() -> list[dict[str, Any]]:
     """Every image; of those without a name only such that no other is built upon."""
     found = _inspected("image", "image", "ls", "--all", "--quiet", "--no-trunc")
     parents = {one.get("Parent") for one in found}
-    return [image(one) for one in found if _names(one) or one["Id"] not in parents]
+    shared = _shared()
+    return [
+        {**image(one), "own": _own(one, shared)}
+        for one in found
+        if _names(one) or one["Id"] not in parents
+    ]
 
 
 def inspected_containers() -> list[dict[str, Any]]:
@@ -70,6 +78,20 @@ def moment(text: str) -> int:
     if text.startswith(NEVER) or not MOMENT.match(text):
         return 0
     return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
+
+
+def _shared() -> dict[str, int]:
+    """Bytes of each image that another one has too; empty where the engine cannot say."""
+    try:
+        rows = engine_api.ask("GET", "/images/json?all=1&shared-size=1", SHARING)
+        return {one["Id"]: int(one["SharedSize"]) for one in rows if one.get("SharedSize", -1) >= 0}
+    except (DockerError, TypeError, KeyError):
+        return {}
+
+
+def _own(found: dict[str, Any], shared: dict[str, int]) -> int | None:
+    size = int(found.get("Size") or 0)
+    return max(0, size - shared[found["Id"]]) if found["Id"] in shared else None
 
 
 def _inspected(kind: str, *listing: str) -> list[dict[str, Any]]:

@@ -70,4 +70,4 @@ def _cut(limit: int) -> str:
 
 
 def _free() -> int:
-    return sum(one["free"] for one in disks(docker.data_root()).values())
+    return sum(one["free"] for one in disks().values())

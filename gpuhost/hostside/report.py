@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,8 @@ VERSION = 1
 IDLE_LIMIT = 20.0
 """Seconds to wait for a WebUI's word whether it is busy."""
 CONTAINERD = "/var/lib/containerd"
-"""Where newer engines keep images, beside their own data root."""
+SNAPSHOTTER = "io.containerd.snapshotter"
+"""An engine that says so keeps images there, not below its own data root."""
 
 
 def report(root: Path = Path(INSTANCES)) -> dict[str, Any]:
@@ -45,19 +45,16 @@ def report(root: Path = Path(INSTANCES)) -> dict[str, Any]:
     }
 
 
-def disks(root: str) -> dict[str, dict[str, int]]:
-    """Free and total bytes where images lie, one entry a file system."""
-    found = {}
-    seen = set()
-    for path in (root, CONTAINERD):
-        try:
-            device, room = os.stat(path).st_dev, shutil.disk_usage(path)
-        except OSError:
-            continue
-        if device not in seen:
-            found[path] = {"free": room.free, "total": room.total}
-            seen.add(device)
-    return found
+def disks() -> dict[str, dict[str, int]]:
+    """Free and total bytes of the file system where images lie, by its path."""
+    said = docker.docker("info", "--format", "{{.DockerRootDir}}\t{{json .DriverStatus}}")
+    root, _, details = said.strip().partition("\t")
+    path = CONTAINERD if SNAPSHOTTER in details else root
+    try:
+        room = shutil.disk_usage(path)
+    except OSError:
+        return {}
+    return {path: {"free": room.free, "total": room.total}}
 
 
 def _held() -> tuple[dict[str, Any], str]:
@@ -77,7 +74,7 @@ def _held() -> tuple[dict[str, Any], str]:
             "containers": [holdings.container(one) for one in described],
             "networks": holdings.networks(described),
             "build_cache": build_cache.size(),
-            "disk": disks(docker.data_root()),
+            "disk": disks(),
         }, ""
     except DockerError as error:
         return nothing, f"down: {error}"

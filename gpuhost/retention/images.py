@@ -57,7 +57,9 @@ def reason_to_stay(
 def item(image: Image, why: str) -> Item:
     """An image as a line."""
     called = sorted(image.references) or sorted(image.tags) or [image.id]
-    return Item("image", image.id, called[0], why, size=image.size, names=image.names)
+    return Item(
+        "image", image.id, called[0], why, size=image.size, own=image.own, names=image.names
+    )
 
 
 def _is_foreign(name: str, ours: frozenset[str]) -> bool:

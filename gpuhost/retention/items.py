@@ -16,6 +16,8 @@ class Item:
     """For people."""
     why: str
     size: int = 0
+    own: int | None = None
+    """Bytes that no other image has; None where that is not known."""
     instance: str = ""
     names: tuple[str, ...] = ()
     """An image's tags and digests."""
@@ -38,6 +40,11 @@ class Retention:
     def size(self) -> int:
         """Bytes of what goes; layers that images share are counted with each."""
         return sum(item.size for item in self.removed)
+
+    @property
+    def own(self) -> int:
+        """The least number of bytes that this frees."""
+        return sum(item.size if item.own is None else item.own for item in self.removed)
 
     def of(self, kind: Kind) -> tuple[Item, ...]:
         """What goes, of one kind."""

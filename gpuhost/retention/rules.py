@@ -19,6 +19,7 @@ class Rules:
     keep_failed_days: int = 7
     pinned: frozenset[str] = frozenset()
     locked: frozenset[str] = frozenset()
+    """What the references of the settings mean now."""
     build_cache_gb: int = 0
     """0 leaves it alone."""
     now: float | None = None
@@ -26,13 +27,16 @@ class Rules:
 
 
 def rules_of(settings: Settings, lock: Lock) -> Rules:
-    """The rules that settings and lock make."""
+    """The rules that settings and lock make for one host."""
+    references = {settings.image_reference, settings.toolkit_probe_image}
     return Rules(
         repositories=frozenset({familiar(repository(settings.image_reference))}),
         instances=frozenset(one.name for one in settings.webui_instances),
         keep=settings.prune_keep,
         keep_failed_days=settings.prune_keep_failed_days,
         pinned=frozenset(settings.prune_pinned),
-        locked=frozenset(image.digest for image in lock.images.values()),
+        locked=frozenset(
+            image.digest for image in lock.images.values() if image.reference in references
+        ),
         build_cache_gb=settings.prune_build_cache_gb,
     )

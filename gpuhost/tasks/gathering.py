@@ -84,6 +84,12 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
 
 
+def cut(text: str, width: int = 80) -> str:
+    """A text that is no longer than that, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
 def leave(code: int) -> NoReturn:
     """End the run."""
     sys.stdout.flush()

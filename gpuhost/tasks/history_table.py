@@ -13,6 +13,7 @@ from gpuhost.tasks.gathering import (
     Seen,
     as_json,
     console,
+    cut,
     everybody,
     leave,
     look,
@@ -98,5 +99,5 @@ def _verdict(entry: Journal) -> str:
     if entry.state == COMMITTED:
         return f"[green]{entry.state}[/green]"
     reason = f"gate {entry.gate}: {entry.reason}" if entry.gate else entry.reason
-    text = f"{entry.state}: {reason}" if reason else entry.state
+    text = f"{entry.state}: {cut(reason)}" if reason else entry.state
     return f"[yellow]{text}[/yellow]"

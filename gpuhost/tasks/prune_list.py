@@ -45,14 +45,14 @@ def _act(seen: Seen, decided: Retention) -> None:
 def _document(decided: Retention, problem: str) -> dict[str, Any]:
     return {
         "problem": problem,
-        "bytes": decided.size,
+        "bytes": {"least": decided.own, "most": decided.size},
         "removed": [_item(one) for one in decided.removed],
         "kept": [_item(one) for one in decided.kept],
     }
 
 
 def _item(one: Item) -> dict[str, Any]:
-    return {key: asdict(one)[key] for key in ("kind", "id", "name", "why", "size")}
+    return {key: asdict(one)[key] for key in ("kind", "id", "name", "why", "size", "own")}
 
 
 def _print(name: str, decided: Retention, problem: str) -> None:
@@ -64,13 +64,27 @@ def _print(name: str, decided: Retention, problem: str) -> None:
         table.add_row("  [yellow]goes[/yellow]", *_cells(one))
     for one in decided.kept:
         table.add_row("  [green]stays[/green]", *_cells(one))
-    going = f"{len(decided.removed)} to go, {gigabytes(decided.size)} at most"
-    console().print(f"{name}: {going if decided.removed else 'nothing to prune'}", style="bold")
+    console().print(f"{name}: {_sum(decided)}", style="bold", markup=False)
     console().print(table)
 
 
 def _cells(one: Item) -> list[str]:
-    return [one.kind, _short(one.name), gigabytes(one.size) if one.size else "", one.why]
+    return [one.kind, _short(one.name), _size(one), one.why]
+
+
+def _sum(decided: Retention) -> str:
+    if not decided.removed:
+        return "nothing to prune"
+    least, most = gigabytes(decided.own), gigabytes(decided.size)
+    room = most if least == most else f"{least} to {most}"
+    return f"{len(decided.removed)} to go, {room}"
+
+
+def _size(one: Item) -> str:
+    if not one.size:
+        return ""
+    whole = gigabytes(one.size)
+    return whole if one.own is None else f"{whole}, {gigabytes(one.own)} of its own"
 
 
 def _short(name: str) -> str:

@@ -13,9 +13,11 @@ from gpuhost.tasks.gathering import (
     NOTHING,
     PENDING,
     REFUSED,
+    WIDTH,
     Seen,
     as_json,
     console,
+    cut,
     everybody,
     leave,
     look,
@@ -82,7 +84,8 @@ def _print(found: dict[str, list[InstanceStatus] | None], clocks: dict[str, floa
     for name, rows in found.items():
         for row in rows or ():
             for remark in row.remarks:
-                console().print(f"{name}, {row.instance}: {remark}", style="dim", markup=False)
+                text = cut(f"{name}, {row.instance}: {remark}", WIDTH)
+                console().print(text, style="dim", markup=False)
 
 
 def _cells(row: InstanceStatus, now: float) -> list[str]:
