@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 from pyinfra.api import State
+from pyinfra.api.exceptions import PyinfraError
 
 from gpuhost import lock as locks
 from gpuhost import report, rollout
@@ -19,10 +20,20 @@ BEGAN = time.time(), time.monotonic()
 
 
 def conclude(state: State) -> None:
-    """Write what failed into the lock's quarantine; move the lock if all hosts passed."""
+    """Write what failed into the lock's quarantine; move the lock if all hosts passed.
+
+    :raises PyinfraError: when the lock cannot be written, so that the run does not look well
+    """
     found = report.sessions()
     if not found or _only_looked():
         return
+    try:
+        _conclude(state, found)
+    except (locks.LockError, OSError) as error:
+        raise PyinfraError(f"the lock stays as it is: {error}") from error
+
+
+def _conclude(state: State, found: list[Session]) -> None:
     verdicts = report.verdicts(_expected(state))
     for session in found:
         _quarantine(session)

@@ -44,7 +44,7 @@ def repair() -> Session:
 
 
 def unquarantine() -> Session:
-    """Let what failed be tried again, all of it or `--data digest=`; on this host and in the lock."""
+    """Let what failed be tried again, all of it or `--data digest=`, here and in the lock."""
     session = stages.observe(verb="unquarantine")
     if session.state is None:
         return session

@@ -21,7 +21,8 @@ def lines(view: View, to: str = PREVIOUS, only: str = "") -> Lines:
         container = view.state.containers.get(container_name(name))
         running = container.labels.get("org.gpuhost.release", "") if container else ""
         proven = proven_releases(view.state, name)
-        found = chosen(proven, running, to)
+        good = [one for one in proven if not view.lock.is_quarantined(one.digest)]
+        found = chosen(good if to == PREVIOUS else proven, running, to)
         if found is None:
             yield Refusal(
                 Stage.INSTANCE, f"instance {name}", f"no proven release to go back to ({to})",
