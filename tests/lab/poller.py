@@ -1,4 +1,4 @@
-"""Ask a WebUI ten times a second whether it answers, and say for how long it did not."""
+"""Ask a WebUI ten times a second or more whether it answers, and say for how long it did not."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ TIMEOUT = 1.0
 LIMIT = 1800.0
 """Seconds after which it ends by itself."""
 AT_ONCE = 16
+"""Probes under way, at the usual interval: enough for all that hang until TIMEOUT."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,17 @@ class Poller:
     A probe that hangs does not delay the next. Ends with the block, at the latest after LIMIT.
     """
 
-    def __init__(self, url: str, login: str = "", path: str = "/internal/ping") -> None:
+    def __init__(
+        self,
+        url: str,
+        login: str = "",
+        path: str = "/internal/ping",
+        interval: float = INTERVAL,
+    ) -> None:
         parts = urlsplit(url)
         self._address = (parts.hostname or "", parts.port or 80)
         self._path = path
+        self._interval = interval
         pair = base64.b64encode(login.encode()).decode()
         self._headers = {"Authorization": f"Basic {pair}"} if login else {}
         self._probes: list[Probe] = []
@@ -98,13 +106,13 @@ class Poller:
         return max((b - a for a, b in itertools.pairwise(asked)), default=0.0)
 
     def _poll(self) -> None:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(round(AT_ONCE * INTERVAL / self._interval)) as pool:
             due = self.begin
             while not self._over.wait(max(0.0, due - time.monotonic())):
                 if due - self.begin > LIMIT:
                     break
                 pool.submit(self._probe)
-                due = max(due + INTERVAL, time.monotonic())
+                due = max(due + self._interval, time.monotonic())
         self.end = time.monotonic()
 
     def _probe(self) -> None:
