@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from gpuhost.cycle import passwords
+
 if TYPE_CHECKING:
     from gpuhost.settings import Instance, Settings
 
@@ -139,4 +141,15 @@ def _registry(settings: "Settings") -> Iterator[str]:
         )
 
 
-CHECKS = (_shared, _exposure, _login, _gates, _flags, _version, _options, _driver, _registry)
+CHECKS = (
+    _shared,
+    _exposure,
+    _login,
+    _gates,
+    _flags,
+    _version,
+    _options,
+    _driver,
+    _registry,
+    passwords,
+)

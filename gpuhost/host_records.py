@@ -10,6 +10,7 @@ from gpuhost.hostside.records import Proven, Quarantined
 from gpuhost.release import container_name
 
 VERSION = 1
+NOT_INSTALLED = "gpuhost keeps no records on this host yet"
 
 
 class UnreadableRecords(ValueError):
@@ -143,6 +144,11 @@ class HostRecords:
     build_cache: int | None = None
     disks: Mapping[str, Disk] = field(default_factory=dict)
     instances: Mapping[str, InstanceRecords] = field(default_factory=dict)
+
+    @property
+    def broken(self) -> bool:
+        """Whether something is there that could not be asked."""
+        return self.problem not in ("", NOT_INSTALLED)
 
     def live(self, instance: str) -> Container | None:
         """The container that serves, or should."""

@@ -4,19 +4,19 @@ Host data becomes settings here; `startup` reads it too, to check it before any 
 and `tasks` reads `format`.
 """
 
-import getpass
-import socket
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pyinfra.api.host import Host
+from pyinfra.context import ctx_host
 
 from gpuhost import lock as locks
 from gpuhost import secrets, settings
 from gpuhost.facts.host_state import HostState
 from gpuhost.lock import Lock
+from gpuhost.lookup import operator
 from gpuhost.observation import questions
 from gpuhost.plan import Plan
 from gpuhost.planning import plan
@@ -51,13 +51,17 @@ class Session:
         if self.state is None:
             raise RuntimeError(f"{self.host.name}: nothing was observed yet")
         return View(
-            self.state, self.settings, self.resolver.lock, self.secrets, self.verb, whoami()
+            self.state, self.settings, self.resolver.lock, self.secrets, self.verb, operator()
         )
+
+    def asked(self, key: str) -> str:
+        """What `--data KEY=` says; "" for nothing."""
+        return asked(self.host, key)
 
     @property
     def by(self) -> str:
         """Who runs this."""
-        return whoami()
+        return operator()
 
     @property
     def image_key(self) -> str:
@@ -91,7 +95,7 @@ class Session:
         if self.state is None:
             return False
         lock = self._resolved(f"linux/{self.state.system.deb_arch}")
-        self.plan = plan(self.state, self.settings, lock, self.secrets, self.verb, whoami())
+        self.plan = plan(self.state, self.settings, lock, self.secrets, self.verb, operator())
         return True
 
     def _resolved(self, platform: str) -> Lock:
@@ -108,10 +112,15 @@ class Session:
             self.resolver.keep(self.settings, self.view.platform)
 
 
-@cache
-def whoami() -> str:
-    """Who runs this, for locks and journals."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+def asked(host: Host, key: str) -> str:
+    """What `--data KEY=` says; "" for nothing."""
+    return str(host.data.get(key) or "")
+
+
+def this_host() -> Host:
+    """The host whose turn it is."""
+    host: Host = ctx_host.get()  # type: ignore[no-untyped-call]
+    return host
 
 
 def current(host: Host, verb: str = "deploy", to: str | None = None) -> Session:

@@ -85,7 +85,8 @@ def other(key):
         return value + 1
     if isinstance(value, str):
         special = {"engine_source": "distro", "toolkit_gpu_access": "hook",
-                   "toolkit_version": "1.19.1-1", "drain_on_timeout": "force"}  # fmt: skip
+                   "toolkit_version": "1.19.1-1", "drain_on_timeout": "force",
+                   "cycle_schedule": "*-*-* 05:00", "cycle_delay": "1h"}  # fmt: skip
         return special.get(key, value[::-1] if "fingerprint" in key else f"{value}x")
     if isinstance(value, dict):
         return {"a": "b"}

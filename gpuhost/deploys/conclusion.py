@@ -118,8 +118,7 @@ def _quarantine(session: Session) -> None:
 
 
 def _lift(session: Session) -> None:
-    wanted = str(session.host.data.get("digest") or "")
-    for one in session.resolver.lift(wanted or None):
+    for one in session.resolver.lift(session.asked("digest") or None):
         click.echo(f"--> The lock's quarantine no longer holds {one.digest}: {one}", err=True)
 
 

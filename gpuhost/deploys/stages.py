@@ -3,6 +3,7 @@
 from pyinfra.context import ctx_host
 
 from gpuhost import report
+from gpuhost.operations import schedule as timer
 from gpuhost.operations.converge import converge
 from gpuhost.operations.hold import expect, outlast
 from gpuhost.operations.hold import hold as take_hold
@@ -128,6 +129,12 @@ def table(session: Session) -> None:
     """Look once more at what was changed, for the table at the end."""
     if session.plan.steps and not session.plan.refusals:
         look(name="Look at the result", session=session)
+
+
+def schedule(session: Session) -> None:
+    """Install, change or remove the nightly timer on the machine that runs pyinfra."""
+    if timer.lines(session):
+        timer.schedule(name="Set the timer", session=session)
 
 
 STAGES = (

@@ -13,7 +13,6 @@ from gpuhost.hostside.places import PROGRAM
 LIMIT = 300
 """Seconds for the host to report."""
 ABSENT = "absent"
-NOT_INSTALLED = "gpuhost keeps no records on this host yet"
 
 
 class HostRecords(FactBase[host_records.HostRecords]):
@@ -32,7 +31,7 @@ class HostRecords(FactBase[host_records.HostRecords]):
     @override
     def process(self, output: list[str]) -> host_records.HostRecords:
         if output[-1].strip() == ABSENT:
-            return host_records.HostRecords(problem=NOT_INSTALLED)
+            return host_records.HostRecords(problem=host_records.NOT_INSTALLED)
         try:
             return host_records.read(json.loads(output[-1]))
         except UnreadableRecords as error:

@@ -12,7 +12,7 @@ from pyinfra.api.host import Host
 
 from gpuhost import report
 from gpuhost.keys import KeyRefused, fetch
-from gpuhost.operations import acting
+from gpuhost.operations import acting, run_lock
 from gpuhost.operations.job import JobFailed
 from gpuhost.plan import Refusal, Stage, Step
 from gpuhost.session import Session
@@ -101,6 +101,8 @@ def partial_named(function: Any, *args: Any) -> Any:
 def _shell(session: Session, step: Step, found: acting.Shell, state: State, host: Host) -> bool:
     from gpuhost.operations.job import remote
 
+    if words := run_lock.lost(host):
+        return _fail(session, step.stage, words, "", "failed")
     ok, output = remote(state, host, found.script, found.stdin)
     if not ok:
         return _fail(session, step.stage, f"{step.subject}: {found.what}", _end(output), "failed")
@@ -109,6 +111,7 @@ def _shell(session: Session, step: Step, found: acting.Shell, state: State, host
 
 def _work(session: Session, step: Step, work: acting.Work, state: State, host: Host) -> bool:
     try:
+        run_lock.check(host)
         work.run(state, host)
     except JobFailed as error:
         text = f"{step.subject}: {work.label}: {error}"

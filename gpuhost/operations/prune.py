@@ -39,7 +39,10 @@ def prune(session: Session) -> Generator[FunctionCommand, None, None]:
     if records is None:
         yield failing(session, Stage.IMAGE, "the host's records could not be read")
         return
-    found = decide(records, rules_of(session.settings, session.resolver.lock))
+    if records.broken:
+        yield failing(session, Stage.IMAGE, records.problem, heading="prune failed")
+        return
+    found = decide(records, rules_of(session.settings, session.resolver.written))
     if not found.removed:
         session.host.noop(records.problem or "there is nothing to prune")
         return

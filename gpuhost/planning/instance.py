@@ -213,7 +213,8 @@ def _proven(view: View, release: Release) -> bool:
 
 
 def _leftovers(view: View) -> Lines:
-    wanted, gone = {instance.name for instance in view.settings.webui_instances}, set()
+    wanted = {instance.name for instance in view.settings.webui_instances}
+    gone: set[str] = set()
     for container in view.state.containers.values():
         name = container.labels.get("org.gpuhost.instance", "")
         if name and name not in wanted | gone:

@@ -3,7 +3,7 @@
 `plan`, `explain`, `status` and `history` change nothing on any host.
 """
 
-from gpuhost.deploys.verbs import repair, rollback, unquarantine, update
+from gpuhost.deploys.verbs import cycle, repair, rollback, unquarantine, update
 from gpuhost.tasks.docker_lines import explain
 from gpuhost.tasks.history_table import history
 from gpuhost.tasks.plan_table import plan
@@ -11,6 +11,7 @@ from gpuhost.tasks.prune_list import prune
 from gpuhost.tasks.status_table import status
 
 __all__ = [
+    "cycle",
     "explain",
     "history",
     "plan",

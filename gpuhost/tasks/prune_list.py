@@ -11,7 +11,8 @@ from gpuhost.operations import prune as pruning
 from gpuhost.planning.image import gigabytes
 from gpuhost.retention import Item, Retention, decide
 from gpuhost.retention.rules import rules_of
-from gpuhost.tasks.gathering import Seen, as_json, console, look, print_json, this_host
+from gpuhost.session import Session
+from gpuhost.tasks.gathering import as_json, console, look, print_json, this_host
 
 _found: dict[str, dict[str, Any]] = {}
 
@@ -29,17 +30,18 @@ def prune() -> None:
     if seen.session is None or seen.records is None:
         _found[name] = {"error": "the host could not be read"}
         return
-    decided = decide(seen.records, rules_of(seen.session.settings, seen.session.resolver.lock))
+    decided = decide(seen.records, rules_of(seen.session.settings, seen.session.resolver.written))
     _found[name] = _document(decided, seen.records.problem)
     if not as_json():
         _print(name, decided, seen.records.problem)
-    _act(seen, decided)
+    _act(seen.session, bool(decided.removed), seen.records.broken)
 
 
-def _act(seen: Seen, decided: Retention) -> None:
-    if seen.session and decided.removed:
-        stages.hold_for(seen.session)
-        pruning.prune(name="Prune", session=seen.session)
+def _act(session: Session, going: bool, broken: bool) -> None:
+    if going:
+        stages.hold_for(session)
+    if going or broken:
+        pruning.prune(name="Prune", session=session)
 
 
 def _document(decided: Retention, problem: str) -> dict[str, Any]:
