@@ -1,6 +1,8 @@
 """The end of a run, while the hosts are still connected: what became of it, and the lock."""
 
 import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +61,7 @@ def _only_looked() -> bool:
 
 
 def _move(found: list[Session], problem: str) -> None:
-    for remark in dict.fromkeys(text for one in found for text in one.resolver.remarks.values()):
+    for remark in dict.fromkeys(text for one in found for text in _remarks(one)):
         click.echo(f"--> {remark}", err=True)
     if problem:
         click.echo(f"--> The lock stays as it is: {problem}", err=True)
@@ -68,6 +70,16 @@ def _move(found: list[Session], problem: str) -> None:
         session.resolver.keep(session.settings, session.view.platform)
     for name in found[0].resolver.commit([one.image_key for one in found]):
         click.echo(f"--> The lock has moved: {name}", err=True)
+
+
+def _remarks(session: Session) -> Iterator[str]:
+    """Why an image stays what it is, and whether it is an old one."""
+    if remark := session.resolver.remarks.get(session.image_key):
+        yield remark
+    image = session.resolver.lock.images.get(session.image_key)
+    now = datetime.now(timezone.utc)
+    if image and (age := locks.stale(image, session.settings.image_stale_days, now)):
+        yield f"{session.settings.image_reference} is stale: {age}"
 
 
 def _move_back(found: list[Session], problem: str) -> None:
