@@ -116,6 +116,8 @@ def test_status_and_history_tell_what_happened(site: Path, served: LabHost) -> N
 def test_a_host_whose_engine_is_down_is_left_alone(site: Path, served: LabHost) -> None:
     served.run("systemctl stop docker.socket docker", check=True)
     done = verb(site, "prune")
-    assert "down: nothing answers" in done.out
+    assert done.rc == 1
+    assert f"{HOST}: down: nothing answers" in done.out
+    assert "image prune failed: down: nothing answers" in done.err
     assert verb(site, "status").rc != 0
     served.run("systemctl start docker", check=True)
