@@ -49,15 +49,24 @@ def inventory(folder: Path) -> Path:
     return path
 
 
+def command(site: Path, *words: str, what: str = "deploy.py", **data: Any) -> list[str]:
+    """What is typed for one run; settings as keyword arguments."""
+    typed = [sys.executable, "-m", "pyinfra", *words, str(site), what]
+    for key, value in data.items():
+        typed += ["--data", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+    return typed
+
+
+def environment(hosts: Sequence[str]) -> dict[str, str]:
+    """For a run on some hosts of the lab."""
+    return {**os.environ, "GPUHOST_LAB_HOSTS": " ".join(hosts)}
+
+
 def run(site: Path, hosts: Sequence[str], *words: str, what: str = "deploy.py", **data: Any) -> Run:
     """Deploy to some hosts of the lab, or do another verb; settings as keyword arguments."""
-    command = [sys.executable, "-m", "pyinfra", *words, str(site), what]
-    for key, value in data.items():
-        command += ["--data", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
-    environment = {**os.environ, "GPUHOST_LAB_HOSTS": " ".join(hosts)}
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, timeout=LIMIT, check=False,
+        command(site, *words, what=what, **data), cwd=ROOT, env=environment(hosts),
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, check=False,
     )  # fmt: skip
     return Run(done.returncode, done.stdout, done.stderr)
 
