@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 RUN := $(VENV)/bin/python -m
 
-.PHONY: demo test check lab lab-down bench lock clean
+.PHONY: demo test check lab lab-down faults bench lock clean
 
 demo: $(STAMP)  ## take two bare hosts of the lab to a WebUI that answers
 	@$(RUN) tests.lab.demo
@@ -22,6 +22,9 @@ lab: $(STAMP)  ## two bare hosts and their services
 
 lab-down: $(STAMP)  ## remove the lab's hosts, services and engine
 	@$(RUN) tests.lab down --all
+
+faults: $(STAMP)  ## break updates in every way and in every state, about 20 minutes
+	@$(RUN) tests.faults
 
 bench: $(STAMP)  ## measure against Ansible and against a shell script
 	@$(RUN) tests.bench

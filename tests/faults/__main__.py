@@ -47,7 +47,7 @@ def _results(cases: Sequence[Case], folder: Path, given: argparse.Namespace) -> 
         return matrix.run(stands, cases, folder, _tell, given.first)
     finally:
         if not (given.at or given.kept):
-            matrix.destroy(lab, names)
+            matrix.destroy(Lab.load(), names)
 
 
 def _tell(result: Result) -> None:
