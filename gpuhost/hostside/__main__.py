@@ -9,6 +9,7 @@ import fcntl
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,8 @@ from gpuhost.hostside.records import Records
 from gpuhost.hostside.switch import Switch
 
 BUSY = 75
+GUARD_TRIES = 10
+"""Half seconds: a prune holds the guard for the moment of one removal."""
 
 
 class AtWork(Exception):
@@ -152,10 +155,14 @@ def _start(instance: str) -> None:
 def _guard(here: Places) -> Iterator[None]:
     here.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(here.guard, "w", encoding="ascii") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AtWork(here.instance) from None
+        for _ in range(GUARD_TRIES):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.5)
+        else:
+            raise AtWork(here.instance)
         yield
 
 

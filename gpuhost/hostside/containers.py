@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,14 @@ class Container:
         return self.status == "running"
 
     @property
+    def ours(self) -> bool:
+        """Whether its name is ours too: what is made from a commit of ours has our labels."""
+        base = f"gpuhost-{self.instance}"
+        return self.name in (base, f"{base}-previous", f"{base}-failed") or bool(
+            re.fullmatch(rf"[0-9a-f]{{12}}_{re.escape(base)}", self.name)
+        )
+
+    @property
     def live(self) -> bool:
         """Whether it has its instance's name, and is not put aside."""
         return self.name == f"gpuhost-{self.instance}"
@@ -57,7 +66,7 @@ def of(instance: str) -> list[Container]:
 def ours(label: str = INSTANCE) -> list[Container]:
     """All containers that carry a label of ours."""
     ids = docker.docker("ps", "-aq", "--no-trunc", "--filter", f"label={label}").split()
-    return [found for one in ids if (found := look(one))]
+    return [found for one in ids if (found := look(one)) and found.ours]
 
 
 def look(name: str) -> Container | None:

@@ -11,8 +11,11 @@ from typing import Any
 from gpuhost.hostside import docker
 
 
-class _Socket(http.client.HTTPConnection):
+class Socket(http.client.HTTPConnection):
+    """HTTP to the engine's own socket."""
+
     def connect(self) -> None:
+        """Open it."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(docker.SOCKET)
@@ -24,7 +27,7 @@ def ask(method: str, path: str, timeout: float) -> Any:
 
     :raises docker.DockerError: when it does not answer, or not with what was asked for
     """
-    connection = _Socket("docker", timeout=timeout)
+    connection = Socket("docker", timeout=timeout)
     try:
         connection.request(method, path)
         answer = connection.getresponse()

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import re
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gpuhost.hostside import docker
+from gpuhost.hostside.engine_api import Socket
 from gpuhost.hostside.records import StoredRelease
 from gpuhost.hostside.request import Request
 
@@ -157,7 +157,7 @@ def _once(release: StoredRelease, request: Request, progress: Progress) -> None:
 
 def _events(release: StoredRelease, request: Request) -> Iterator[dict[str, Any]]:
     """What the engine says of a pull, one JSON object a line."""
-    connection = _Socket("localhost", timeout=STALLED)
+    connection = Socket("localhost", timeout=STALLED)
     path = f"/images/create?fromImage={quote(release.repository, safe='')}&tag={release.digest}"
     login = _login(request.client, release.repository)
     headers = (
@@ -197,12 +197,3 @@ def _login(folder: str, repository: str) -> str:
     user, _, password = pair.partition(":")
     text = json.dumps({"username": user, "password": password, "serveraddress": registry})
     return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-class _Socket(http.client.HTTPConnection):
-    """HTTP to the engine's own socket."""
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(docker.SOCKET)

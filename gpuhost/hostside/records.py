@@ -210,15 +210,21 @@ class Records:
         files.append(self.places.history, json.dumps(line))
 
     def history(self, most: int = REMEMBERED) -> list[dict[str, Any]]:
-        """The last switches, oldest first; a line that a crash cut off is passed over."""
+        """
+        The last switches, oldest first.
+
+        A line that a crash cut off is passed over, and of a switch that ended twice, because the
+        first time its journal did not say so yet, the last one counts.
+        """
         try:
-            lines = self.places.history.read_text(encoding="utf-8").splitlines()[-most:]
+            lines = self.places.history.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return []
-        found = []
-        for line in lines:
+        found: dict[str, dict[str, Any]] = {}
+        for line in lines[-2 * most :]:
             try:
-                found.append(json.loads(line))
-            except ValueError:
+                row = json.loads(line)
+                found[row["id"]] = row
+            except (ValueError, KeyError, TypeError):
                 continue
-        return found
+        return list(found.values())[-most:]
