@@ -113,9 +113,10 @@ def people() -> Iterator[Case]:
     """Other runs, clocks, and what a person does meanwhile."""
     gating, draining, restoring = HOLDS["gating"], HOLDS["draining"], HOLDS["restoring"]
     slow = Build(faults={"no_model": True, "slow_start": 4})
-    yield Case("a second run, gating", PLAIN, "new", "run again", "gating", gating, often=True)
+    long = Hold(lambda stand: stand.faults(slow_start=10))
+    yield Case("a second run, gating", PLAIN, "new", "run again", "gating", long, often=True)
     yield Case("a second run that waits, gating", PLAIN, "new", "run again and wait", "gating",
-               gating)  # fmt: skip
+               long)  # fmt: skip
     for state, hold in (("gating", gating), ("draining", draining)):
         for fault in ("clock a day ahead", "clock a day back"):
             yield Case(f"{fault}, {state}", PLAIN, "new", fault, state, hold, host="lab-32")

@@ -92,7 +92,6 @@ def _reboot(scene: Scene) -> None:
 def _run_again(scene: Scene) -> None:
     other = scene.other()
     rc = other.end()
-    still(scene.host, scene.state)
     scene.check(rc == 1, f"a second run ended with {rc}, should be refused")
     for words in (f"{scene.host.name} is held by the run of", "gpuhost.tasks.update, since"):
         scene.check(words in other.said, f"the refusal does not say {words!r}: {other.said[-800:]}")

@@ -21,7 +21,8 @@ while time.monotonic() < deadline:
         found = {"id": before}
     if found["id"] != before:
         state = found["state"]
-        if state == wanted or state in final:
+        begun = found["resumed"] >= 0 and (state != "pulling" or found["bytes"])
+        if (state == wanted and begun) or state in final:
             break
     time.sleep(0.05)
 print(state)
@@ -34,7 +35,7 @@ class Missed(Exception):
 
 def reach(host: LabHost, before: str, state: str) -> None:
     """
-    Return as soon as a switch other than `before` is in a state.
+    Return as soon as a switch other than `before` works at a state; a pull, once bytes came.
 
     :raises Missed: when it ended, or the time is up, and the state was not seen
     """
