@@ -91,13 +91,20 @@ def test_no_password_is_to_be_seen_on_the_host(bootstrap: Run, sudo_host: LabHos
     ]
     for secret in secrets:
         visible = "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ; docker inspect gpuhost-webui;"
-        visible += "docker logs gpuhost-webui 2>&1; journalctl --no-pager; cat /run/gpuhost/*"
+        visible += "docker logs gpuhost-webui 2>&1; journalctl --no-pager; cat /run/gpuhost/*;"
+        visible += (
+            "cd /var/lib/gpuhost/instances/webui; cat journal.json request.json history.jsonl"
+        )
         assert secret not in sudo_host.run(visible).out
         assert secret not in bootstrap.said
     modes = sudo_host.run(
         "stat -c '%a %n' /etc/gpuhost/docker/config.json /etc/gpuhost/instances/webui/*", check=True
     ).out
     assert {line.split()[0] for line in modes.splitlines()} == {"600", "400"}
+    kept = sudo_host.run(
+        "find /var/lib/gpuhost/instances -name release.json -printf '%m %u '", check=True
+    ).out
+    assert kept == "600 root "
 
 
 def test_the_container_sees_exactly_the_hosts_gpus(bootstrap: Run, sudo_host: LabHost) -> None:
@@ -154,7 +161,7 @@ DRIFTS = {
         "sed -i s/7860:7860/7861:7860/ /etc/gpuhost/instances/webui/compose.yaml",
         "instance webui"),
     "container and image are removed": (
-        "docker rm -f gpuhost-webui theirs; docker image prune -af", "sd-webui"),
+        "docker rm -f gpuhost-webui theirs; docker image prune -af", "instance webui"),
     "the toolkit is upgraded by hand": (
         "rm /etc/apt/preferences.d/gpuhost-*; apt-get update -qq; apt-get install -qq -y"
         " --allow-downgrades nvidia-container-toolkit{,-base}=1.19.1-1"

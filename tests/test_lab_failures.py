@@ -65,16 +65,33 @@ BAD_IMAGES = {
 
 
 @pytest.mark.parametrize("tag", BAD_IMAGES)
-def test_a_release_that_fails_a_gate_fails_the_host_and_stays_for_inspection(
+def test_a_release_that_fails_a_gate_fails_the_host_and_the_old_one_comes_back(
     tag: str, site: Path, served: LabHost
 ) -> None:
+    before = served.run("docker inspect -f '{{.Config.Image}}' gpuhost-webui", check=True).out
     done = deploy(site, SERVED, image_reference=f"{REPOSITORY}:{tag}", gate_start_timeout=12)
     assert done.rc == 1
     assert BAD_IMAGES[tag] in done.said
-    assert "docker logs gpuhost-webui" in done.said
-    assert served.run("docker ps -aq --filter name=gpuhost-webui").out.strip()
-    assert "never" not in site.with_suffix(".lock.yaml").read_text()
+    assert "rolled back: the old release runs and is proven again" in done.said
+    assert "docker logs gpuhost-webui-failed" in done.said
+    now = "docker inspect -f '{{.Config.Image}}' gpuhost-webui"
+    assert served.run(now, check=True).out == before
+    assert served.run("docker ps --format '{{.Names}}'").out.split() == ["gpuhost-webui"]
+    assert served.run("docker inspect gpuhost-webui-failed").rc == 0
     assert f"{REPOSITORY}:{tag}:" not in site.with_suffix(".lock.yaml").read_text()
+
+
+def test_what_failed_is_refused_from_then_on_until_somebody_lifts_it(
+    site: Path, served: LabHost
+) -> None:
+    broken = {"image_reference": f"{REPOSITORY}:broken"}
+    again = deploy(site, SERVED, **broken, gate_start_timeout=12)
+    assert again.rc == 1
+    assert "is in quarantine: gate starts failed" in again.said
+    lifted = run(site, [SERVED], "-y", what="gpuhost.tasks.unquarantine", **broken)
+    assert lifted.rc == 0, lifted.said
+    assert "no longer in quarantine" in lifted.said
+    assert served.run("cat /var/lib/gpuhost/instances/webui/quarantine.json").out.strip() == "[]"
 
 
 def test_a_gpu_lost_inside_is_seen_and_the_container_recreated(site: Path, served: LabHost) -> None:
