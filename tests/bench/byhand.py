@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from gpuhost.planning import daemon, engine, instance, registry_login, toolkit
-from tests.bench import hosts
+from tests.bench import hosts, ssh
 from tests.bench.hosts import BenchError
 from tests.bench.running import Run, measured
 from tests.lab import Lab, LabHost
@@ -61,10 +61,7 @@ class ByHand:
         return began.seconds + ran.seconds, began.load
 
     def _ssh(self, host: LabHost, command: str, stdin: bytes) -> Run:
-        record = self.lab.record
-        options = ["-o", f"UserKnownHostsFile={record['known_hosts']}", "-o", "BatchMode=yes",
-                   "-o", "StrictHostKeyChecking=yes", "-i", record["key"]]  # fmt: skip
-        return measured(["ssh", *options, f"{host.user}@{host.address}", command], [], {}, stdin)
+        return measured(ssh.words(self.lab, host, command), [], {}, stdin)
 
 
 def _lasting(host: LabHost) -> str:
