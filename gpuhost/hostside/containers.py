@@ -32,6 +32,8 @@ class Container:
     error: str
     image: str
     """The image's ID."""
+    policy: str
+    """When the engine starts it again by itself."""
 
     @property
     def running(self) -> bool:
@@ -90,6 +92,7 @@ def _container(found: dict[str, Any]) -> Container:
         started=state.get("StartedAt", ""),
         error=state.get("Error", ""),
         image=found["Image"],
+        policy=((found.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name", ""),
     )
 
 
@@ -101,16 +104,21 @@ def create(release: StoredRelease) -> None:
 
 
 def stop(container: Container, seconds: int) -> None:
-    """Stop it, and see to it that nothing starts it again."""
+    """See to it that nothing starts it again, and stop it: last, because then people wait."""
+    _set_policy(container, "no")
     if container.status in ("running", "restarting", "paused"):
         docker.docker("stop", "--time", str(seconds), container.id, timeout=seconds + 60)
-    docker.docker("update", "--restart", "no", container.id)
 
 
 def start(container: Container) -> None:
     """Start it, to be started again after a crash or a reboot."""
-    docker.docker("update", "--restart", "unless-stopped", container.id)
+    _set_policy(container, "unless-stopped")
     docker.docker("start", container.id, timeout=300)
+
+
+def _set_policy(container: Container, policy: str) -> None:
+    if container.policy != policy:
+        docker.docker("update", "--restart", policy, container.id)
 
 
 def rename(container: Container, name: str) -> None:

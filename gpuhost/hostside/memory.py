@@ -14,7 +14,7 @@ LIMIT = 60.0
 def wait(held: set[int], say: Callable[[str], None]) -> set[int]:
     """Wait until these processes hold none any more; those that still do."""
     deadline = time.monotonic() + LIMIT
-    while left := held & checking.compute_processes():
+    while held and (left := held & checking.compute_processes()):
         if time.monotonic() > deadline:
             return left
         say("waiting until the GPU's memory is free")

@@ -59,25 +59,35 @@ class Swap:
             if self.old and aside.release == self.old.id:
                 self._put_files(self.old)
 
+    def prepared(self) -> Container | None:
+        """The new container, made and never started."""
+        found = containers.look(self.name)
+        fits = found and found.release == self.new.id and found.status == "created"
+        return found if fits else None
+
     def stop_others(self) -> set[int]:
-        """Stop whatever is not the new container; the processes that were stopped."""
+        """
+        Stop whatever is not the new container; the processes that were stopped.
+
+        The one that serves is the last: from its stop on people wait.
+        """
+        others = [one for one in self._all() if not (self.old and self._is_the_new(one))]
         held: set[int] = set()
-        for one in self._all():
-            if one.release == self.new.id and one.name == self.name and self.old:
-                continue
+        for one in sorted(others, key=lambda one: one.running):
             held |= containers.processes(one) if one.running else set()
             containers.stop(one, self.new.stop_timeout)
         return held
 
-    def start_new(self) -> None:
+    def start_new(self, prepared: Container | None) -> None:
         """
         Start the new container, making it where there is none.
 
+        :param prepared: what `prepared` found before the stop: people wait, nothing is asked anew
         :raises GateFailed: when it does not start, the usual way in which a GPU container fails
         """
-        if self.right_one_runs():
+        if (prepared and self._starts(prepared)) or self.right_one_runs():
             return
-        if not self._is_prepared():
+        if not self.prepared():
             self._take_the_name()
             self._create_new()
         try:
@@ -119,9 +129,18 @@ class Swap:
             if one.name != self.name:
                 containers.remove(one)
 
-    def _is_prepared(self) -> bool:
-        found = containers.look(self.name)
-        return bool(found and found.release == self.new.id and found.status == "created")
+    def _is_the_new(self, container: Container) -> bool:
+        return container.release == self.new.id and container.name == self.name
+
+    def _starts(self, prepared: Container) -> bool:
+        """Start it; whether it was still there."""
+        try:
+            containers.start(prepared)
+        except DockerError as error:
+            if containers.look(prepared.id):
+                raise GateFailed("starts", str(error)) from error
+            return False
+        return True
 
     def _take_the_name(self) -> None:
         """Free the instance's name: of an old release by renaming, of anything else by removal."""

@@ -147,13 +147,13 @@ class Switch:
             self.journal.stopped = True
             self.journal.stopped_at = journal.uptime()
             self._write()
-        self._say("stopping the old release")
+        self._say("stopping the old release, starting the new one")
         if self.old:
             webui_state.save(self.old.storage, self.places.state(self.old.id))
+        prepared = self.swap.prepared()
         held = self.swap.stop_others()
         self._wait_for_memory(held)
-        self._say("starting the new release")
-        self.swap.start_new()
+        self.swap.start_new(prepared)
         return journal.GATING
 
     def _gate(self) -> str:
