@@ -1,1 +1,1 @@
-"""Measurements: a no-change run against Ansible, a bootstrap against a shell script."""
+"""Measurements: against Ansible, a shell script, and other ways to move a WebUI."""

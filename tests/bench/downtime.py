@@ -9,16 +9,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tests.bench import downtime_figures, hosts, thrift
+from tests.bench import downtime_figures, thrift
 from tests.bench.downtime_figures import Gap
 from tests.bench.ground import Ground, prepared
 from tests.bench.hosts import BenchError
 from tests.bench.ways import Way, all_ways
 from tests.lab import Lab, deploying
+from tests.lab.hosts import default
 from tests.lab.poller import INTERVAL, Probe, gaps
 from tests.lab.steps import say, step
 
-HOST = "lab-35"
+NUMBER = 35
 SIZES = (50, 1000)
 """MiB."""
 FINER = 5
@@ -29,8 +30,9 @@ CALM = 0.5
 
 def measure(lab: Lab, rounds: int, folder: Path, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
     """Move a host's WebUI by every way in turn, for each size; then count bytes."""
-    with step(f"bare host {HOST}, Debian 13"):
-        host = lab.fresh(HOST, os="debian13")
+    name = default(NUMBER).name
+    with step(f"bare host {name}, Debian 13"):
+        host = lab.fresh(name, os="debian13")
     site = deploying.inventory(folder)
     document: dict[str, Any] = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -44,7 +46,8 @@ def measure(lab: Lab, rounds: int, folder: Path, sizes: Sequence[int] = SIZES) -
         taken = _rounds(ground, megabytes, rounds)
         document["sizes"].append(downtime_figures.of(megabytes, taken))
     document["last_layer"] = thrift.measure(ground)
-    hosts.default(host.number).destroy()
+    version = host.run("docker version --format '{{.Server.Version}}'", check=True).out
+    document["engine"] = version.strip()
     return document
 
 

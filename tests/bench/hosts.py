@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.lab import Lab, LabHost
@@ -41,9 +42,9 @@ def recreate(lab: Lab, name: str) -> LabHost:
     return lab.fresh(name)
 
 
-def destroy_all() -> None:
-    """Remove the bench's hosts and what their engines held."""
-    for number in NUMBERS:
+def destroy(numbers: Sequence[int]) -> None:
+    """Remove hosts of the bench and what their engines held."""
+    for number in numbers:
         default(number).destroy()
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Any
 
+from tests.bench import downtime_figures
 from tests.bench.running import ROOT, Run
 from tests.lab.places import write_atomically
 
@@ -84,27 +85,35 @@ def circumstances(versions: dict[str, str], engine: str) -> dict[str, Any]:
     }
 
 
-def write(document: dict[str, Any]) -> None:
-    """Replace bench/results.json in one rename."""
-    write_atomically(PATH, json.dumps(document, indent=2) + "\n")
+def update(document: dict[str, Any]) -> None:
+    """Replace bench/results.json in one rename; parts that were not measured stay as they are."""
+    before = json.loads(PATH.read_text(encoding="utf-8")) if PATH.exists() else {}
+    write_atomically(PATH, json.dumps({**before, **document}, indent=2) + "\n")
 
 
 def show(document: dict[str, Any]) -> None:
     """Print the figures beside their targets."""
+    if parts := document.get("no_change"):
+        _show_no_change(parts)
+    if part := document.get("bootstrap"):
+        a, b = part["gpuhost"]["median_seconds"], part["script"]["median_seconds"]
+        print("\nBootstrap of one bare host, medians of wall-clock seconds")
+        print(f"gpuhost {a:.1f}s, shell script {b:.1f}s: ratio {part['ratio']:.2f}"
+              f" (target <= {part['target_at_most']})")  # fmt: skip
+    if part := document.get("downtime"):
+        downtime_figures.show(part)
+
+
+def _show_no_change(parts: Sequence[dict[str, Any]]) -> None:
     print("\nNo-change run, medians of wall-clock seconds; remote commands per host")
     print(f"{'hosts':>5} {'gpuhost':>9} {'ansible':>9} {'ratio':>8} {'target':>8}   commands")
-    for part in document.get("no_change", []):
+    for part in parts:
         a, b, target = part["gpuhost"], part["ansible"], f">= {part['target_at_least']:g}x"
         print(
             f"{part['hosts']:>5} {a['median_seconds']:>8.2f}s {b['median_seconds']:>8.2f}s"
             f" {part['ratio']:>7.1f}x {target:>8}"
             f"   {a['commands_per_host']:g} against {b['commands_per_host']:g}"
         )
-    if part := document.get("bootstrap"):
-        a, b = part["gpuhost"]["median_seconds"], part["script"]["median_seconds"]
-        print("\nBootstrap of one bare host, medians of wall-clock seconds")
-        print(f"gpuhost {a:.1f}s, shell script {b:.1f}s: ratio {part['ratio']:.2f}"
-              f" (target <= {part['target_at_most']})")  # fmt: skip
 
 
 def _median(values: Any) -> float:
