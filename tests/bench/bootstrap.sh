@@ -15,7 +15,8 @@ apt_install() {
 echo "== Docker Engine"
 put /etc/apt/keyrings/docker.asc 0644
 put /etc/apt/sources.list.d/docker.sources 0644
-apt_install docker-ce docker-ce-cli containerd.io docker-buildx-plugin docker-compose-plugin
+apt_install docker-ce docker-ce-cli containerd.io docker-buildx-plugin docker-compose-plugin \
+    python3
 systemctl enable --now --quiet docker.service
 
 echo "== NVIDIA Container Toolkit"
@@ -28,6 +29,8 @@ systemctl restart nvidia-cdi-refresh.service
 
 echo "== GPUs for containers"
 put /etc/systemd/system/docker.service.d/gpuhost-cdi.conf 0644
+put /usr/local/lib/gpuhost/switch.pyz 0644
+put /etc/systemd/system/gpuhost-switch@.service 0644
 put /etc/systemd/system/gpuhost-start.service 0644
 put /etc/docker/daemon.json 0644
 dockerd --validate --config-file /etc/docker/daemon.json
@@ -51,12 +54,11 @@ install -d -m 0755 /srv/gpuhost
 install -d -m 0750 -o 1000 -g 1000 /srv/gpuhost/webui
 install -d -m 0700 /etc/gpuhost/instances/webui
 put /etc/gpuhost/instances/webui/compose.yaml 0600
-put /usr/local/lib/gpuhost/inside/gates.py 0644
 docker compose -f /etc/gpuhost/instances/webui/compose.yaml up --detach --pull never
 
 echo "== Gates"
 docker exec -i gpuhost-webui python3 -u - answers=90 gpu=60 picture=60 \
-    </usr/local/lib/gpuhost/inside/gates.py
+    <"$files/gates.py"
 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port; printf 'GET /internal/ping HTTP/1.0\r\n\r\n' >&3
     read -r _ code _ <&3; [ \"\$code\" = 200 ]"
 for _ in $(seq 60); do

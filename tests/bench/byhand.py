@@ -6,7 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from gpuhost.planning import daemon, engine, instance, registry_login, toolkit
+from gpuhost.hostside.inside import program
+from gpuhost.hostside.places import PROGRAM
+from gpuhost.planning import daemon, engine, registry_login, switch_program, toolkit
 from tests.bench import hosts, ssh
 from tests.bench.hosts import BenchError
 from tests.bench.running import Run, measured
@@ -30,12 +32,14 @@ class ByHand:
         self.registry = lab.record["registry"]["name"]
         paths = [
             engine.KEY, engine.SOURCE, toolkit.KEY, toolkit.SOURCE, toolkit.PREFERENCES,
-            daemon.DROP_IN, daemon.STARTER, daemon.PATH, f"{registry_login.CLIENT}/config.json",
-            f"/etc/docker/certs.d/{self.registry}/ca.crt", hosts.COMPOSE, instance.GATES_PROGRAM,
+            daemon.DROP_IN, switch_program.SWITCH_UNIT, switch_program.STARTER, daemon.PATH,
+            f"{registry_login.CLIENT}/config.json",
+            f"/etc/docker/certs.d/{self.registry}/ca.crt", hosts.COMPOSE, PROGRAM,
         ]  # fmt: skip
         hosts.read(finished, paths, folder)
         contents = {path: (folder / path.lstrip("/")).read_bytes() for path in paths}
-        self.archive = pack({path: (data, 0o600) for path, data in contents.items()})
+        brought = {**contents, "/gates.py": program()}
+        self.archive = pack({path: (data, 0o600) for path, data in brought.items()})
         service = yaml.safe_load(contents[hosts.COMPOSE])["services"]["webui"]
         query = "dpkg-query -W -f '${Version}' nvidia-container-toolkit"
         digests = "docker image ls --digests --format '{{.Repository}}@{{.Digest}}'"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gpuhost.planning import daemon, instance, registry_login, toolkit
+from gpuhost.hostside.places import PROGRAM
+from gpuhost.planning import daemon, registry_login, toolkit
 from tests.bench import hosts, ours
 from tests.bench.hosts import CONTAINER, BenchError
 from tests.bench.playbook import Playbook
@@ -18,7 +19,7 @@ echo '{{}}' >{daemon.PATH}
 chmod 0600 {daemon.DROP_IN}
 systemctl disable --quiet gpuhost-start.service
 chown 0:0 /srv/gpuhost/webui
-echo '# changed' >>{instance.GATES_PROGRAM}
+echo '# changed' >>{PROGRAM}
 docker rm --force {CONTAINER} >/dev/null
 """
 

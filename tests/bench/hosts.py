@@ -22,6 +22,7 @@ MANAGED = (
     "/etc/systemd/system/docker.service.d",
     "/etc/systemd/system/docker.service.wants/gpuhost-start.service",
     "/etc/systemd/system/gpuhost-start.service",
+    "/etc/systemd/system/gpuhost-switch@.service",
     "/etc/gpuhost",
     "/usr/local/lib/gpuhost",
     "/var/lib/gpuhost",

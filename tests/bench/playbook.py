@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from gpuhost.planning import daemon, engine, instance, registry_login, toolkit
+from gpuhost.hostside.places import PROGRAM
+from gpuhost.planning import daemon, engine, registry_login, switch_program, toolkit
 from tests.bench import hosts
 from tests.bench.hosts import BenchError
 from tests.bench.running import ROOT, Run, measured
@@ -86,13 +87,13 @@ class Playbook:
 
     def _entry(self, host: LabHost) -> dict[str, Any]:
         login = host.os == "debian13"
-        programs = [instance.GATES_PROGRAM, *([SITECUSTOMIZE] if login else [])]
+        programs = [PROGRAM, *([SITECUSTOMIZE] if login else [])]
         apt = [toolkit.KEY, toolkit.SOURCE, toolkit.PREFERENCES]
         if host.os == "debian12":
             apt = [engine.KEY, engine.SOURCE, *apt]
         registry = self.lab.record["registry"]["name"]
         rendered = self.folder / "rendered" / host.name
-        units = [daemon.DROP_IN, daemon.STARTER]
+        units = [daemon.DROP_IN, switch_program.SWITCH_UNIT, switch_program.STARTER]
         others = [*units, daemon.PATH, f"{registry_login.CLIENT}/config.json",
                   f"/etc/docker/certs.d/{registry}/ca.crt", hosts.COMPOSE]  # fmt: skip
         hosts.read(host, [*apt, *programs, *others, *([LOGIN] if login else [])], rendered)
