@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -70,6 +71,8 @@ class Trial:
             self._run()
         except (Missed, Unready, HostError) as error:
             self.result.complaints.append(f"{type(error).__name__}: {error}")
+        except Exception:  # one case that breaks must not end all others
+            self.result.complaints.append(traceback.format_exc())
         finally:
             self._take_back()
         self.result.seconds = time.monotonic() - began
@@ -184,10 +187,11 @@ class Trial:
                 run.kill()
         try:
             self.stand.well()
-        except HostError as error:
-            self.result.complaints.append(f"faults could not be taken back: {error}")
+            if not self.result.passed:
+                self.result.journal = self.result.journal or look(self.stand.host).journal
+        except Exception:  # the next case says whether the host stands
+            self.result.complaints.append(f"not taken back: {traceback.format_exc()}")
         if not self.result.passed:
-            self.result.journal = self.result.journal or look(self.stand.host).journal
             ends = [f"--- {run.log.name}, rc {run.rc}\n{run.said[-END_OF_OUTPUT:]}"
                     for run in self.runs]  # fmt: skip
             self.result.said = "\n".join(ends)
