@@ -58,6 +58,8 @@ class Journal:
     """Whether stopping the old release has begun: from here on an error restores it."""
     stopped_at: float = 0
     """Uptime of the host, in seconds, when that was."""
+    saved: bool = False
+    """Whether the old release's settings were copied: the new one may have changed them since."""
     resumed: int = -1
     """How often it was taken up again after the program or the host went down."""
     began: str = ""

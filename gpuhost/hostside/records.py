@@ -172,6 +172,10 @@ class Records:
         """Releases that passed, newest first."""
         return proven(files.read_json(self.places.proven, []))
 
+    def figures(self, names: list[str]) -> dict[str, Any]:
+        """What the gates measured of the newest proven release among these."""
+        return next((one.figures for one in self.proven() if one.release in names), {})
+
     def prove(self, entry: Proven) -> None:
         """A release passed; it is no longer in quarantine."""
         rest = [one for one in self.proven() if one.release != entry.release]

@@ -41,10 +41,14 @@ class Swap:
         return found[0] if found else None
 
     def prepare(self) -> None:
-        """Make the new container. What runs goes on running, under another name."""
-        if self.old is None:
-            return
+        """
+        Make the new container. What runs goes on running, under another name.
+
+        Where the new release runs itself, to be made anew, there is nothing to do before the stop.
+        """
         current = containers.look(self.name)
+        if self.old is None or self.right_one_runs():
+            return
         if current and current.release != self.new.id:
             containers.rename(current, self.aside)
         self._create_new()
@@ -71,7 +75,8 @@ class Swap:
 
         The one that serves is the last: from its stop on people wait.
         """
-        others = [one for one in self._all() if not (self.old and self._is_the_new(one))]
+        prepared = self.prepared()
+        others = [one for one in self._all() if not prepared or one.id != prepared.id]
         held: set[int] = set()
         for one in sorted(others, key=lambda one: one.running):
             held |= containers.processes(one) if one.running else set()
@@ -128,9 +133,6 @@ class Swap:
         for one in self._all():
             if one.name != self.name:
                 containers.remove(one)
-
-    def _is_the_new(self, container: Container) -> bool:
-        return container.release == self.new.id and container.name == self.name
 
     def _starts(self, prepared: Container) -> bool:
         """Start it; whether it was still there."""

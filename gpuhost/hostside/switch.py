@@ -148,8 +148,10 @@ class Switch:
             self.journal.stopped_at = journal.uptime()
             self._write()
         self._say("stopping the old release, starting the new one")
-        if self.old:
+        if self.old and not self.journal.saved:
             webui_state.save(self.old.storage, self.places.state(self.old.id))
+            self.journal.saved = True
+            self._write()
         prepared = self.swap.prepared()
         held = self.swap.stop_others()
         self._wait_for_memory(held)
@@ -158,7 +160,7 @@ class Switch:
 
     def _gate(self) -> str:
         self.journal.stopped = True
-        new, before = self.new, self._before()
+        new, before = self.new, self.records.figures([self.journal.back, self.journal.to])
         figures = gating.prove(new, self._say, self._answered)
         gating.benchmark(figures, before, new.slowdown)
         gating.bake(new, new.bake, self._say)
@@ -167,12 +169,6 @@ class Switch:
         self.records.prove(Proven(new.id, new.image, at, figures))
         self.swap.clear()
         return journal.COMMITTED
-
-    def _before(self) -> dict[str, object]:
-        """Figures of the release that this one is measured against."""
-        proven = self.records.proven()
-        names = [self.journal.back, self.journal.to]
-        return next((one.figures for one in proven if one.release in names), {})
 
     def _restore(self) -> str:
         old, gate = self.old, self.journal.gate

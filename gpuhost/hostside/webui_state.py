@@ -15,6 +15,8 @@ from pathlib import Path
 from gpuhost.hostside import files
 
 SETTINGS = ("config.json", "ui-config.json")
+EXTENSIONS = "extensions.json"
+"""Their commits; written last, so that it says that the copy is whole."""
 FOLDERS = ("stable-diffusion-webui", ".")
 """Where images keep them in their storage: upstream's, and one with the data folder as a whole."""
 MOST = 16 << 20
@@ -22,21 +24,21 @@ MOST = 16 << 20
 
 
 def save(storage: str, folder: Path) -> None:
-    """Copy what is there into a release's folder."""
+    """Copy what is there into a release's folder; half a copy is none."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in SETTINGS:
+    for name in (EXTENSIONS, *SETTINGS):
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError), _webui(storage) as webui:
         for name in SETTINGS:
             content = _read(webui, name)
             if content is not None:
                 files.write(folder / name, content)
-        files.write_json(folder / "extensions.json", dict(_extensions(webui)))
+        files.write_json(folder / EXTENSIONS, dict(_extensions(webui)))
 
 
 def bring_back(folder: Path, storage: str) -> list[str]:
     """Put the copies in place again; what else differs, in words."""
-    if not (folder / "extensions.json").exists():
+    if not (folder / EXTENSIONS).exists():
         return []
     with _webui(storage) as webui:
         for name in SETTINGS:
@@ -47,7 +49,7 @@ def bring_back(folder: Path, storage: str) -> list[str]:
                 with suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=webui)
         found = dict(_extensions(webui))
-    before = files.read_json(folder / "extensions.json", {})
+    before = files.read_json(folder / EXTENSIONS, {})
     return [
         f"extension {name} was {before.get(name) or 'absent'}, is {found.get(name) or 'absent'}"
         for name in sorted({*found, *before})
