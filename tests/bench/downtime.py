@@ -80,16 +80,17 @@ def _one(ground: Ground, way: Way) -> Gap:
         time.sleep(CALM)
     ground.must_run(way.container, wanted)
     way.end()
-    fine = gap_of(poller.probes, poller.begin, poller.end)
-    return Gap(fine, gap_of(poller.probes[::FINER], poller.begin, poller.end), load)
+    fine = gaps_of(poller.probes, poller.begin, poller.end)
+    coarse = gaps_of(poller.probes[::FINER], poller.begin, poller.end)
+    return Gap(sum(fine), sum(coarse), sum(fine) - max(fine), load)
 
 
-def gap_of(probes: Sequence[Probe], begin: float, end: float) -> float:
-    """Seconds without an answer, all gaps of one move together.
+def gaps_of(probes: Sequence[Probe], begin: float, end: float) -> list[float]:
+    """Seconds of each time without an answer in one move.
 
     :raises BenchError: when there was none, or no answer before or after
     """
     found = gaps(probes, begin, end)
     if not found or found[0].begin == begin or found[-1].end == end:
         raise BenchError(f"a move should leave a gap between answers, left {found}")
-    return sum(gap.seconds for gap in found)
+    return [gap.seconds for gap in found]

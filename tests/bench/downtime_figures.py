@@ -19,10 +19,13 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Gap:
-    """One move: seconds without an answer, and by every fifth question alone."""
+    """Seconds without an answer in one move."""
 
     fine: float
     coarse: float
+    """By every fifth question alone."""
+    apart: float
+    """Those not in the longest stretch: 0 unless answers were missing elsewhere too."""
     load: float
 
 
@@ -84,5 +87,6 @@ def _way(command: str, moves: Sequence[Gap]) -> dict[str, Any]:
         "spread": [round(min(fine), 3), round(max(fine), 3)],
         "seconds_coarse": [round(one, 2) for one in coarse],
         "median_seconds_coarse": round(statistics.median(coarse), 2),
+        "seconds_apart": [round(one.apart, 2) for one in moves],
         "load_average": [round(one.load, 1) for one in moves],
     }
