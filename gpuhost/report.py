@@ -3,6 +3,7 @@
 import atexit
 import ipaddress
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from gpuhost.verdict import HostVerdict, Outcome
 if TYPE_CHECKING:
     from gpuhost.session import Session
 
+BEGAN = time.time(), time.monotonic()
+"""When this run began: the time of day, and a clock that does not jump."""
 COLUMNS = ("host", "gpu", "driver", "engine", "toolkit", "image", "health", "url")
 
 

@@ -18,7 +18,6 @@ from gpuhost.session import Session
 from gpuhost.verdict import HostVerdict, Verdict, five_lines
 
 MOVING = ("update", "cycle")
-BEGAN = time.time(), time.monotonic()
 
 
 def conclude(state: State) -> None:
@@ -139,8 +138,8 @@ def _tell(session: Session, verdicts: dict[str, HostVerdict]) -> None:
     verdict = Verdict(
         inventory=Path(path).stem if path else "hosts",
         what="cycle",
-        at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(BEGAN[0])),
-        seconds=time.monotonic() - BEGAN[1],
+        at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(report.BEGAN[0])),
+        seconds=time.monotonic() - report.BEGAN[1],
         hosts=verdicts,
     )
     click.echo(five_lines(verdict))
