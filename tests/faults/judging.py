@@ -46,6 +46,8 @@ class Evidence:
     gap: float
     last_id: str
     """The journal before the case."""
+    known: frozenset[str] = frozenset()
+    """Compose projects of earlier failures: whoever prunes containers leaves their networks."""
 
     @property
     def wanted(self) -> str:
@@ -64,7 +66,7 @@ def complaints(stand: Stand, found: Evidence) -> list[str]:
         *(f"after the fault: {one}" for one in _serves(found.quiet, _interim(found))),
         *_explained(found),
         *(f"in the end: {one}" for one in _serves(found.end, found.wanted)),
-        *_left_over(found.end, found.case.fault),
+        *_left_over(found),
         *_files(found),
         *_next_run(found),
         *_lock(stand, found),
@@ -116,15 +118,16 @@ def _explained(found: Evidence) -> Iterator[str]:
             yield f"a good image ended as {found.quiet.state!r}: {journal.get('reason')}"
 
 
-def _left_over(seen: Snapshot, fault: str) -> Iterator[str]:
+def _left_over(found: Evidence) -> Iterator[str]:
+    seen = found.end
     allowed = {LIVE, f"{LIVE}-failed"}
     if others := [one.name for one in seen.containers if one.name not in allowed]:
         yield f"containers are left over: {others}"
-    projects = {one.project for one in seen.containers}
+    projects = {one.project for one in seen.containers} | found.known
     if networks := [one for one in seen.networks if one not in projects]:
         yield f"networks without containers are left over: {networks}"
     # A dead run's lock stays until the next run that changes something takes it over.
-    if "run.lock" in seen.run and fault != "kill the run":
+    if "run.lock" in seen.run and found.case.fault != "kill the run":
         yield "the run's lock was left on the host"
     if seen.works:
         yield "the switch's unit still works"

@@ -99,6 +99,7 @@ class Trial:
             after=stand.fingerprint(), first=first, quiet=quiet,
             second=Told(second.rc, second.said), end=end, lock=stand.lock.read_text(),
             gap=poller.longest_gap(), last_id=lock,
+            known=frozenset(before.networks) - {live.project if live else ""},
         )  # fmt: skip
         self._tell(found, poller)
         self.result.complaints += [*scene.complaints, *complaints(stand, found)]
@@ -169,7 +170,7 @@ class Trial:
                 seen = look(self.stand.host)
                 if seen.state in FINAL and not seen.works:
                     return
-            time.sleep(0.3)
+            time.sleep(0.5)
         scene.check(False, f"not quiet after {QUIET:.0f} s")
 
     def _tell(self, found: Evidence, poller: Poller) -> None:
@@ -233,4 +234,4 @@ def healthy(stand: Stand) -> Snapshot:
         live = seen.live
         if (live and live.health == "healthy") or time.monotonic() > deadline:
             return seen
-        time.sleep(0.3)
+        time.sleep(1)
