@@ -27,20 +27,23 @@ class GateFailed(Exception):
         super().__init__(f"gate {gate} failed: {self.reason}")
 
 
-def prove(release: StoredRelease, say: Say, answered: Callable[[], None]) -> dict[str, Any]:
+def prove(
+    release: StoredRelease, say: Say, answered: Callable[[], None], calm: int = 0
+) -> dict[str, Any]:
     """
     Run a release's gates; their figures.
 
     :param answered: called when the WebUI answers for the first time
+    :param calm: how often the engine restarted the container before, in its earlier life
     :raises GateFailed: with the first gate that did not pass
     """
-    figures = _within(release, say, answered)
+    figures = _within(release, say, answered, calm)
     say("gate published")
     if not _patiently(lambda: answers(*release.published), 15):
         address, port = release.published
         raise GateFailed("published", f"no answer at {address}:{port} on the host")
     say("gate healthy")
-    if not _patiently(lambda: _living(release).health in ("healthy", ""), HEALTH_LIMIT):
+    if not _patiently(lambda: _steady(release, calm).health in ("healthy", ""), HEALTH_LIMIT):
         reason = f"the engine's health check did not pass in {HEALTH_LIMIT:.0f} s"
         raise GateFailed("healthy", reason)
     return figures
@@ -48,7 +51,7 @@ def prove(release: StoredRelease, say: Say, answered: Callable[[], None]) -> dic
 
 def bake(release: StoredRelease, seconds: int, say: Say) -> None:
     """:raises GateFailed: when the container does not stay healthy so long"""
-    first, deadline, missed = _living(release), time.monotonic() + seconds, 0
+    first, deadline, missed = _living(release, "bake"), time.monotonic() + seconds, 0
     while (left := deadline - time.monotonic()) > 0:
         say(f"gate bake, {left:.0f} s to go")
         time.sleep(min(1.0, left))
@@ -84,7 +87,15 @@ def answers(address: str, port: int, timeout: float = 5.0) -> bool:
         connection.close()
 
 
-def _within(release: StoredRelease, say: Say, answered: Callable[[], None]) -> dict[str, Any]:
+def restarts(release: StoredRelease) -> int:
+    """How often the engine restarted its container because it ended by itself."""
+    found = containers.look(release.container)
+    return found.restarts if found else 0
+
+
+def _within(
+    release: StoredRelease, say: Say, answered: Callable[[], None], calm: int
+) -> dict[str, Any]:
     def hear(line: dict[str, Any]) -> None:
         if line.get("gate") == "answers" and line.get("state") == "passed":
             answered()
@@ -100,17 +111,25 @@ def _within(release: StoredRelease, say: Say, answered: Callable[[], None]) -> d
             raise GateFailed(answer.failed, answer.reason)
         said = answer.said
         docker.wait()
-        _living(release)
+        _steady(release, calm)
         time.sleep(1)
     raise GateFailed("starts", f"the gates cannot run in the container: {said}")
 
 
-def _living(release: StoredRelease, gate: str = "starts") -> Container:
-    """The container, as long as it stays up."""
+def _steady(release: StoredRelease, calm: int) -> Container:
+    """The container, as long as it was not restarted."""
+    found = _living(release, "starts")
+    if found.restarts > calm:
+        raise GateFailed("starts", f"the container does not stay up: {found.end}")
+    return found
+
+
+def _living(release: StoredRelease, gate: str) -> Container:
+    """The container, as long as it runs."""
     found = containers.look(release.container)
     if found is None:
         raise GateFailed(gate, "the container is gone")
-    if not found.running or (gate == "starts" and found.restarts):
+    if not found.running:
         raise GateFailed(gate, f"the container does not stay up: {found.end}")
     return found
 

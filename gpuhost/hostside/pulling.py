@@ -80,7 +80,8 @@ def missing_bytes(release: StoredRelease, request: Request) -> int:
 def reclaimable(release: StoredRelease) -> int:
     """Bytes of this repository's images that no container uses."""
     used = set(docker.docker("ps", "-a", "--no-trunc", "--format", "{{.Image}}").split())
-    rows = docker.docker("image", "ls", "--format", "{{json .}}", "--digests", release.repository)
+    name = release.repository.removeprefix("docker.io/").removeprefix("library/")
+    rows = docker.docker("image", "ls", "--format", "{{json .}}", "--digests", name)
     unused = set()
     for row in map(json.loads, rows.splitlines()):
         if f"{release.repository}@{row['Digest']}" not in used:

@@ -69,6 +69,10 @@ class Swap:
         fits = found and found.release == self.new.id and found.status == "created"
         return found if fits else None
 
+    def leaves_old(self) -> bool:
+        """Whether it is the old release whose container is left."""
+        return bool(self.old and any(one.release == self.old.id for one in self._all()))
+
     def stop_others(self) -> set[int]:
         """
         Stop whatever is not the new container; the processes that were stopped.
@@ -128,10 +132,14 @@ class Swap:
             containers.stop(found, old.stop_timeout)
         self._start(old)
 
-    def clear(self) -> None:
-        """The new release is proven: its container alone stays."""
+    def clear(self, failed: bool = True) -> None:
+        """
+        What serves is proven: its container alone stays.
+
+        :param failed: whether the one that failed goes too
+        """
         for one in self._all():
-            if one.name != self.name:
+            if one.name != self.name and (failed or one.name != self.failed):
                 containers.remove(one)
 
     def _starts(self, prepared: Container) -> bool:

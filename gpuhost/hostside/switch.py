@@ -140,7 +140,9 @@ class Switch:
         except Busy as error:
             if self.request.drain_on_timeout != "force":
                 raise
-            self.journal.notes.append(f"stopped all the same: {error}")
+            note = f"stopped all the same: {error}"
+            if note not in self.journal.notes:
+                self.journal.notes.append(note)
 
     def _switch(self) -> str:
         if not self.journal.stopped:
@@ -148,7 +150,7 @@ class Switch:
             self.journal.stopped_at = journal.uptime()
             self._write()
         self._say("stopping the old release, starting the new one")
-        if self.old and not self.journal.saved:
+        if self.old and self.swap.leaves_old() and not self.journal.saved:
             webui_state.save(self.old.storage, self.places.state(self.old.id))
             self.journal.saved = True
             self._write()
@@ -161,7 +163,8 @@ class Switch:
     def _gate(self) -> str:
         self.journal.stopped = True
         new, before = self.new, self.records.figures([self.journal.back, self.journal.to])
-        figures = gating.prove(new, self._say, self._answered)
+        calm = 0 if self.journal.stopped_at else gating.restarts(new)
+        figures = gating.prove(new, self._say, self._answered, calm)
         gating.benchmark(figures, before, new.slowdown)
         gating.bake(new, new.bake, self._say)
         self.journal.figures = figures
@@ -189,6 +192,7 @@ class Switch:
             self._say(f"{error}; once more")
             self.swap.restart_old()
             gating.prove(old, self._say, self._answered)
+        self.swap.clear(failed=False)
         return journal.ROLLED_BACK
 
     def _quarantine(self, gate: str, reason: str) -> None:

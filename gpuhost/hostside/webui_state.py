@@ -51,10 +51,14 @@ def bring_back(folder: Path, storage: str) -> list[str]:
         found = dict(_extensions(webui))
     before = files.read_json(folder / EXTENSIONS, {})
     return [
-        f"extension {name} was {before.get(name) or 'absent'}, is {found.get(name) or 'absent'}"
+        f"extension {name} was {_said(before.get(name))}, is {_said(found.get(name))}"
         for name in sorted({*found, *before})
         if found.get(name) != before.get(name)
     ]
+
+
+def _said(commit: str | None) -> str:
+    return "absent" if commit is None else commit or "no git clone"
 
 
 @contextmanager

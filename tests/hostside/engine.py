@@ -38,6 +38,7 @@ class Box:
     labels: dict[str, str]
     network: str
     port: str
+    reference: str
     policy: str = "unless-stopped"
     status: str = "created"
     error: str = ""
@@ -195,7 +196,7 @@ class Engine:
     def _ps(self, *words: str) -> str:
         label = words[-1].removeprefix("label=") if "--filter" in words else ""
         if "{{.Image}}" in words:
-            return "\n".join(sorted(next(iter(box.image.names)) for box in self.boxes))
+            return "\n".join(box.reference for box in self.boxes)
         key, _, value = label.partition("=")
         found = [b for b in self.boxes if key in b.labels and value in ("", b.labels[key])]
         return "\n".join(box.id for box in reversed(found))
@@ -351,4 +352,5 @@ class Engine:
         self._made += 1
         labels = {**service["labels"], LABEL_PROJECT: project}
         name, (port,) = service["container_name"], service["ports"]
-        self.boxes.append(Box(f"{self._made:064x}", name, image, labels, network, port))
+        box = Box(f"{self._made:064x}", name, image, labels, network, port, service["image"])
+        self.boxes.append(box)

@@ -50,7 +50,7 @@ SCENARIOS = {
     "a busy webui": Scenario(ends="a", proven="a", state="skipped", busy=10**6),
     "a pull that fails": Scenario(flaw="pull", ends="a", proven="a", state="abandoned"),
     "an image that sees no gpu": Scenario(flaw="proof", ends="a", proven="a", state="abandoned"),
-    "a slow release": Scenario("benchmark", **BAD, **SLOW),
+    "a slow release": Scenario("slow", **BAD, **SLOW),
     **{
         f"a release that fails: {flaw}": Scenario(flaw, **BAD)
         for flaw in ("starts", "stays", "answers", "picture", "published", "healthy",
