@@ -44,6 +44,7 @@ class Evidence:
     end: Snapshot
     lock: str
     gap: float
+    """Seconds of the longest time without an answer before the next run."""
     last_id: str
     """The journal before the case."""
     known: frozenset[str] = frozenset()

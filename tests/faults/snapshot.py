@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults.stand import INSTANCE, JOURNAL
-from tests.lab import LabHost
+from tests.lab import HostError, LabHost
 
 UNIT = "gpuhost-switch@webui"
 LIVE = "gpuhost-webui"
@@ -20,7 +20,9 @@ echo "@unit"; systemctl is-active {UNIT}
 echo "@run"; ls /run/gpuhost 2>/dev/null
 echo "@containers"; docker inspect $(docker ps -aq --no-trunc) 2>/dev/null || true
 echo "@networks"; docker network inspect $(docker network ls -q) 2>/dev/null || true
+echo "@end"
 """
+TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,7 @@ class Snapshot:
 
 def look(host: LabHost) -> Snapshot:
     """Look at a host once."""
-    found: dict[str, str] = {}
-    name = ""
-    for line in host.run(LOOK).out.splitlines():
-        if line.startswith("@"):
-            name = line[1:]
-            found[name] = ""
-        else:
-            found[name] += f"{line}\n"
+    found = _parts(host)
     return Snapshot(
         journal=_json(found["journal"], {}),
         quarantine=_json(found["quarantine"], []),
@@ -98,6 +93,24 @@ def look(host: LabHost) -> Snapshot:
             if "com.docker.compose.project" in (one["Labels"] or {})
         ),
     )
+
+
+def _parts(host: LabHost) -> dict[str, str]:
+    """What each question got for an answer; asked again where the engine lost a part of it."""
+    for _ in range(TRIES):
+        lines = host.run(LOOK).out.splitlines()
+        if lines and (lines[0], lines[-1]) == ("@journal", "@end"):
+            break
+    else:
+        raise HostError(f"{host.name}: its answer has no begin or no end: {lines[:3]}")
+    found, name = {"journal": ""}, "journal"
+    for line in lines:
+        if line.startswith("@"):
+            name = line[1:]
+            found[name] = ""
+        else:
+            found[name] += f"{line}\n"
+    return found
 
 
 def _seen(found: dict[str, Any]) -> Seen:

@@ -89,6 +89,7 @@ class Trial:
             scene = self._first_run(tag, lock)
             first = Told(scene.run.rc, scene.run.said)
             quiet = healthy(stand)
+            gap = poller.longest_gap()
             second = self._begin(tag, self.folder / "next.log")
             second.end()
             end = healthy(stand)
@@ -98,7 +99,7 @@ class Trial:
             case=case, old=live.digest if live else "", new=image.digest, before=files,
             after=stand.fingerprint(), first=first, quiet=quiet,
             second=Told(second.rc, second.said), end=end, lock=stand.lock.read_text(),
-            gap=poller.longest_gap(), last_id=lock,
+            gap=gap, last_id=lock,
             known=frozenset(before.networks) - {live.project if live else ""},
         )  # fmt: skip
         self._tell(found, poller)
@@ -175,7 +176,7 @@ class Trial:
 
     def _tell(self, found: Evidence, poller: Poller) -> None:
         result, journal = self.result, found.quiet.journal
-        result.gap, result.pause = found.gap, poller.longest_pause()
+        result.gap, result.pause = poller.longest_gap(), poller.longest_pause()
         result.journal = journal
         if journal.get("id") == found.last_id:
             result.ended = "refused"
