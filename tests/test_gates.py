@@ -205,6 +205,128 @@ def test_a_missing_login_is_no_answer(webui, run):
     assert (code, failure(said)) == (1, ("answers", "no answer within 1 s, last: HTTP 401"))
 
 
+BUSY = (200, {"progress": 0.25, "state": {"job": "scripts_txt2img", "job_count": 1}})
+IDLE = (200, {"progress": 0.0, "state": {"job": "", "job_count": 0}})
+
+
+@pytest.fixture
+def waiting(webui):
+    """A WebUI with nothing to do, whose sleeps are remembered."""
+    webui.answers["/sdapi/v1/progress"] = IDLE
+    webui.answers["/internal/pending-tasks"] = (200, {"size": 0, "tasks": []})
+    return webui
+
+
+def slept(webui):
+    return [seconds for path, seconds in webui.asked if not path]
+
+
+def test_a_webui_without_jobs_is_idle(waiting, run):
+    code, said = run("idle=0")
+    assert (code, said[-1]["proven"]) == (0, True)
+    assert slept(waiting) == []
+
+
+def test_a_job_is_waited_for(waiting, run):
+    waiting.answers["/sdapi/v1/progress"] = [BUSY, BUSY, IDLE]
+    code, said = run("idle=600")
+    assert code == 0
+    assert [line["busy"] for line in said if "busy" in line] == ["scripts_txt2img, 25 % done"] * 2
+    assert slept(waiting) == [2, 2]
+
+
+def test_jobs_that_wait_in_the_pages_queue_are_waited_for(waiting, run):
+    queue = [(200, {"size": 3, "tasks": ["a", "b", "c"]}), (200, {"size": 0})]
+    waiting.answers["/internal/pending-tasks"] = queue
+    code, said = run("idle=600")
+    assert code == 0
+    assert [line["busy"] for line in said if "busy" in line] == ["3 jobs wait"]
+
+
+def test_a_job_without_a_name_is_one(waiting, run):
+    waiting.answers["/sdapi/v1/progress"] = (200, {"progress": 0, "state": {"job_count": 2}})
+    code, said = run("idle=0")
+    assert (code, failure(said)) == (1, ("idle", "busy: a job, 0 % done"))
+
+
+def test_a_job_that_goes_on_is_busy(waiting, run):
+    waiting.answers["/sdapi/v1/progress"] = BUSY
+    code, said = run("idle=0")
+    assert (code, failure(said)) == (1, ("idle", "busy: scripts_txt2img, 25 % done"))
+
+
+@pytest.mark.parametrize(
+    "answer", [(404, {"detail": "Not Found"}), (500, b"<html>"), (200, []), (200, {"state": None})]
+)
+def test_without_an_api_only_the_queue_of_the_pages_is_asked(waiting, run, answer):
+    waiting.answers["/sdapi/v1/progress"] = answer
+    assert run("idle=0")[0] == 0
+    waiting.answers["/internal/pending-tasks"] = (200, {"size": 1})
+    assert failure(run("idle=0")[1]) == ("idle", "busy: 1 jobs wait")
+
+
+def test_a_webui_that_does_not_answer_has_no_jobs(waiting, run):
+    waiting.shutdown()
+    waiting.server_close()
+    assert run("idle=600")[0] == 0
+    assert slept(waiting) == [0.5] * 6
+
+
+def test_the_queue_is_asked_with_the_login(waiting, run):
+    waiting.login = "Basic " + base64.b64encode(b"painter:sesame").decode()
+    Path(gates.LOGIN).write_text("painter:sesame\n")
+    waiting.answers["/sdapi/v1/progress"] = BUSY
+    assert failure(run("idle=0")[1])[1].startswith("busy")
+
+
+@pytest.fixture
+def clock(webui, monkeypatch):
+    """Pictures that take these seconds, by a clock of the test's own."""
+
+    def install(*seconds):
+        now, left = [0.0], list(seconds)
+        asking = gates.ask
+
+        def ask(path, timeout, body=None):
+            found = asking(path, timeout, body)
+            now[0] += left.pop(0)
+            return found
+
+        monkeypatch.setattr(gates, "ask", ask)
+        monkeypatch.setattr(gates.time, "monotonic", lambda: now[0])
+
+    return install
+
+
+def test_the_benchmark_is_the_median_of_three_warm_pictures(webui, run, clock):
+    clock(30, 4, 2.5, 3)
+    code, said = run("benchmark=600")
+    assert code == 0
+    assert said[-1]["figures"] == {"seconds_per_picture": 3, "benchmark_seconds": 39.5}
+    bodies = [json.loads(body) for path, body in webui.asked if path == "/sdapi/v1/txt2img"]
+    assert bodies == [gates.LARGER] * 4
+
+
+@pytest.mark.parametrize("answer", [(500, {"error": "OutOfMemoryError"}), (404, {})])
+def test_no_benchmark_without_pictures(webui, run, answer):
+    webui.answers["/sdapi/v1/txt2img"] = answer
+    code, said = run("benchmark=2")
+    assert code == 1
+    assert failure(said)[0] == "benchmark"
+    assert failure(said)[1].startswith(f"no pictures within 2 s: HTTP Error {answer[0]}")
+
+
+def test_a_benchmark_that_takes_too_long(webui, run):
+    webui.slow = 1.5
+    code, said = run("benchmark=1")
+    assert (code, failure(said)) == (1, ("benchmark", "no pictures within 1 s: timed out"))
+
+
+def test_a_gate_that_is_unknown_fails(webui, run):
+    code, said = run("dance=1")
+    assert (code, failure(said)) == (1, ("dance", "'dance'"))
+
+
 @pytest.fixture
 def mounted(tmp_path):
     """What a container with a login has below /opt/gpuhost."""

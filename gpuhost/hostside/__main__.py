@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gpuhost.hostside import containers, files, places
-from gpuhost.hostside.accepting import Refused, accept, unfinished
+from gpuhost.hostside.accepting import Refused, accept, give_up, unfinished
 from gpuhost.hostside.docker import DockerError, docker
 from gpuhost.hostside.journal import Journal
 from gpuhost.hostside.places import Places
@@ -22,6 +22,8 @@ from gpuhost.hostside.records import Records
 from gpuhost.hostside.switch import Switch
 
 BUSY = 75
+NAMED = ("accept", "run", "lift", "remove")
+"""Commands of one instance."""
 GUARD_TRIES = 10
 """Half seconds: a prune holds the guard for the moment of one removal."""
 
@@ -42,12 +44,15 @@ def main(words: list[str]) -> int:
         "prune": _prune,
     }
     command = commands.get(words[0]) if words else None
-    if command is None:
+    if command is None or (words[0] in NAMED and len(words) < 2):
         print(__doc__, file=sys.stderr)
         return 64
     try:
         return command(words[1:])
-    except (Refused, DockerError, OSError, ValueError) as error:
+    except AtWork as error:
+        print(f"instance {error}: a switch is at work", file=sys.stderr)
+        return BUSY
+    except (Refused, DockerError, OSError, ValueError, subprocess.SubprocessError) as error:
         print(f"{words[0]}: {error}", file=sys.stderr)
         return 1
 
@@ -74,12 +79,8 @@ def _accept(words: list[str]) -> int:
 
 def _run(words: list[str]) -> int:
     here = Places(words[0])
-    try:
-        with _guard(here):
-            return Switch(here).run()
-    except AtWork:
-        print(f"instance {words[0]}: a switch is at work", file=sys.stderr)
-        return BUSY
+    with _guard(here):
+        return Switch(here).run()
 
 
 def _boot(_: list[str]) -> int:
@@ -119,7 +120,9 @@ def _lift(words: list[str]) -> int:
 
 def _remove(words: list[str]) -> int:
     """Remove an instance's containers; its storage and what is remembered of it stay."""
-    with _guard(Places(words[0])):
+    here = Places(words[0])
+    with _guard(here):
+        give_up(here, "the instance was removed")
         for one in containers.of(words[0]):
             containers.remove(one)
     return 0

@@ -17,13 +17,15 @@ class Refused(Exception):
     """An order that cannot be taken, in one line."""
 
 
-def accept(places: Places, order: dict[str, Any]) -> Journal:
+def accept(places: Places, order: Any) -> Journal:
     """
     Open the journal of a new switch.
 
     :param order: {"request": ..., "release": ... unless it is stored already}
     :raises Refused: when the release is neither given nor stored
     """
+    if not isinstance(order, dict):
+        raise Refused("an order should be an object")
     records, request = Records(places), Request.from_json(order.get("request"))
     if "release" in order:
         given = StoredRelease.from_json(order["release"])
@@ -50,6 +52,14 @@ def unfinished(places: Places) -> Journal | None:
     """The switch that has to end before another one can begin."""
     found = Journal.from_json(files.read_json(places.journal, None))
     return found if found and found.unfinished else None
+
+
+def give_up(places: Places, reason: str) -> None:
+    """End a switch that nothing may take up again."""
+    if entry := unfinished(places):
+        entry.state, entry.reason, entry.ended = journal.ABANDONED, reason, journal.now()
+        files.write_json(places.journal, entry.to_json())
+        Records(places).remember(entry.to_json())
 
 
 def _way_back(records: Records, new: StoredRelease) -> str:

@@ -171,9 +171,20 @@ def _events(release: StoredRelease, request: Request) -> Iterator[dict[str, Any]
             raise PullFailed(_message(answer.read(65536)))
         while line := answer.readline():
             if line.strip():
-                yield json.loads(line)
+                yield _event(line)
     finally:
         connection.close()
+
+
+def _event(line: bytes) -> dict[str, Any]:
+    """:raises http.client.HTTPException: when it was cut off"""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise http.client.IncompleteRead(line)
+    return found
 
 
 def _message(body: bytes) -> str:
@@ -196,5 +207,7 @@ def _login(folder: str, repository: str) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         return ""
     user, _, password = pair.partition(":")
+    if not user:
+        return ""
     text = json.dumps({"username": user, "password": password, "serveraddress": registry})
     return base64.urlsafe_b64encode(text.encode()).decode()

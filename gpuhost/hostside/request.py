@@ -43,5 +43,9 @@ class Request:
             raise ValueError("request: should name a release")
         known = {one.name for one in fields(cls)}
         values = {key: value for key, value in document.items() if key in known}
-        values["layers"] = tuple((str(one), int(size)) for one, size in values.get("layers", ()))
+        try:
+            layers = values.get("layers", ())
+            values["layers"] = tuple((str(one), int(size)) for one, size in layers)
+        except TypeError:
+            raise ValueError("request: layers should be pairs of a name and a size") from None
         return cls(**values)

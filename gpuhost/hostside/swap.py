@@ -123,7 +123,12 @@ class Swap:
             containers.rename(found, self.name)
         else:
             containers.create(old)
-        self._start(old)
+        try:
+            self._start(old)
+        except DockerError:
+            # Somebody may have pruned what it needs, its network for one: once more, made anew.
+            containers.create(old)
+            self._start(old)
 
     def restart_old(self) -> None:
         """Once more from the beginning."""

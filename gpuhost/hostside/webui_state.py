@@ -45,9 +45,8 @@ def bring_back(folder: Path, storage: str) -> list[str]:
             copy = folder / name
             if copy.exists():
                 _write(webui, name, copy.read_bytes())
-            else:
-                with suppress(FileNotFoundError):
-                    os.unlink(name, dir_fd=webui)
+            elif _read(webui, name) is not None:
+                os.unlink(name, dir_fd=webui)
         found = dict(_extensions(webui))
     before = files.read_json(folder / EXTENSIONS, {})
     return [

@@ -300,9 +300,32 @@ def test_stranded_keeps_both_containers_and_both_images(settled):
     assert (settled.proven, settled.quarantined) == ("a", {"b": "gpu"})
 
 
+def test_stranded_where_the_old_container_does_not_start(settled):
+    settled.order(settled.release("b", "gpu"))
+    settled.live.image.flaw = "starts"
+    assert settled.switch() == 2
+    assert settled.journal.notes[0].endswith("could not select device driver")
+    assert settled.names == {LIVE: "a", f"{LIVE}-failed": "b"}
+
+
+def test_an_old_container_whose_network_was_pruned_is_made_anew(settled):
+    settled.order(settled.release("b", "picture"))
+    started = settled.engine.started
+
+    def prune(box):
+        settled.engine.networks = {box.network}
+        started(box)
+
+    settled.engine.started = prune
+    settled.switch()
+    assert settled.journal.state == "rolled back"
+    assert settled.live.release[0] == "a"
+
+
 def test_the_way_back_is_tried_twice(settled):
     settled.order(settled.release("b", "gpu"))
-    ask, failed = settled.ask, []
+    failed: list[bool] = []
+    ask = settled.ask
 
     def once(name, gates, *rest):
         box = settled.engine.box(name)
