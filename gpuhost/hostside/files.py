@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,17 @@ def append(path: Path, line: str) -> None:
         file.write(f"{line}\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def settle(folder: str, limit: float = 300) -> None:
+    """
+    Have a whole file system written to its disk, which engines leave to the kernel.
+
+    What runs goes on meanwhile; what comes next need not wait for the disk. Bounded in seconds.
+    """
+    with suppress(OSError, subprocess.TimeoutExpired):
+        words = ["sync", "--file-system", folder]
+        subprocess.run(words, check=False, capture_output=True, timeout=limit)
 
 
 def sync_folder(folder: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from gpuhost.hostside import (
     checking,
     containers,
+    docker,
     files,
     gating,
     journal,
@@ -105,9 +106,13 @@ class Switch:
             self.journal.bytes = max(count, self.journal.bytes)
             self._say(line)
 
-        if not pulling.is_here(self.new):
+        missing = not pulling.is_here(self.new)
+        if missing:
             self.journal.total = pulling.missing_bytes(self.new, self.request)
         pulling.pull(self.new, self.request, progress)
+        if missing:
+            self._say("writing the image to the disk: a power cut then spares it")
+            files.settle(docker.data_root())
         return journal.CHECKING
 
     def _check(self) -> str:
