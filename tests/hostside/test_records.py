@@ -124,8 +124,9 @@ def test_any_document_is_read_or_passed_over(document):
     assert quarantined(document) == []
     assert StoredRelease.from_json(document) is None
     assert Journal.from_json(document) is None
-    with pytest.raises(ValueError, match=r"^request: should name a release$"):
-        Request.from_json(document)
+    if not isinstance(document, dict) or not isinstance(document.get("release"), str):
+        with pytest.raises(ValueError, match=r"^request: should name a release$"):
+            Request.from_json(document)
 
 
 def test_rows_of_another_version_are_read_as_far_as_they_go():
