@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.bench.ground import Ground, webui_name
-from tests.bench.hosts import CONTAINER
-from tests.lab.oci import Image
+from tests.bench.hosts import CONTAINER, BenchError
+from tests.lab.oci import Image, sha256
 from tests.lab.standins import webui
 from tests.lab.steps import say
 
@@ -22,18 +22,20 @@ def measure(ground: Ground) -> dict[str, Any]:
     full = _pulled(ground, whole)
     part = _pulled(ground, changed)
     say(f"bytes pulled: {part / 1e6:.1f} MB, the whole image {full / 1e6:.1f} MB")
-    before = {layer.digest for layer in whole.layers}
-    fresh = sum(layer.size for layer in changed.layers if layer.digest not in before)
+    before = _blobs(whole)
+    fresh = sum(size for digest, size in _blobs(changed).items() if digest not in before)
+    if part < fresh:
+        raise BenchError(f"{part} bytes were counted, {fresh} changed: who else used the registry?")
     return {
         "bytes_pulled": part,
-        "bytes_changed": fresh + len(changed.config_json()),
+        "bytes_changed": fresh,
         "bytes_whole": full,
         "part": round(part / full, 3),
     }
 
 
 def _pulled(ground: Ground, image: Image) -> int:
-    """Bytes that the registry served for one update, blobs alone."""
+    """Bytes of the image's blobs that the registry served for one update."""
     faulty, at = ground.lab.faulty, ground.lab.record["faulty_registry"]
     ground.publish(image)
     faulty.reset()
@@ -43,4 +45,11 @@ def _pulled(ground: Ground, image: Image) -> int:
         image_registry_endpoint=at["endpoint"],
     )
     ground.must_run(CONTAINER, image)
-    return faulty.bytes_served()
+    blobs = _blobs(image)
+    return sum(one.bytes for one in faulty.served() if one.path.rpartition("/")[2] in blobs)
+
+
+def _blobs(image: Image) -> dict[str, int]:
+    """Size by digest: layers and config."""
+    config = image.config_json()
+    return {sha256(config): len(config), **{one.digest: one.size for one in image.layers}}
