@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,8 @@ from gpuhost.hostside.records import Records
 from gpuhost.hostside.switch import Switch
 
 BUSY = 75
+UNEXPECTED = 70
+"""EX_SOFTWARE of sysexits.h: systemd starts the switch again, and it goes on."""
 NAMED = ("accept", "run", "lift", "remove")
 """Commands of one instance."""
 GUARD_TRIES = 10
@@ -80,7 +83,12 @@ def _accept(words: list[str]) -> int:
 def _run(words: list[str]) -> int:
     here = Places(words[0])
     with _guard(here):
-        return Switch(here).run()
+        switch = Switch(here)
+        try:
+            return switch.run()
+        except Exception:
+            traceback.print_exc()
+            return UNEXPECTED
 
 
 def _boot(_: list[str]) -> int:

@@ -49,9 +49,10 @@ def accept(places: Places, order: Any) -> Journal:
 
 
 def unfinished(places: Places) -> Journal | None:
-    """The switch that has to end before another one can begin."""
+    """The switch that has to end before another one can begin; one without its release cannot."""
     found = Journal.from_json(files.read_json(places.journal, None))
-    return found if found and found.unfinished else None
+    able = found and found.unfinished and Records(places).release(found.to)
+    return found if able else None
 
 
 def give_up(places: Places, reason: str) -> None:

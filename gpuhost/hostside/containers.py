@@ -159,3 +159,9 @@ def log(container: Container, lines: int = 15) -> list[str]:
         return [json.loads(row)["log"].rstrip("\n")[:400] for row in rows]
     except (docker.DockerError, OSError, ValueError, KeyError, TypeError):
         return []
+
+
+def last_words(release: StoredRelease) -> list[str]:
+    """The end of what a release's container said, as long as it has the instance's name."""
+    found = look(release.container)
+    return log(found) if found and found.release == release.id else []

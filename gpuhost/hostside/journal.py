@@ -92,6 +92,15 @@ class Journal:
         failed = self.state in (ROLLED_BACK, STRANDED) or self.gate == PROOF
         return failed and self.back_digest not in ("", self.digest)
 
+    def answered(self) -> None:
+        """The WebUI answers for the first time since something was stopped."""
+        if self.stopped_at and not self.downtime:
+            self.downtime = round(max(uptime() - self.stopped_at, 0), 2)
+
+    def spend(self, seconds: float) -> None:
+        """Add to the time spent in this state."""
+        self.seconds[self.state] = round(self.seconds.get(self.state, 0) + seconds, 2)
+
     def sentence(self) -> str:
         """How it ended, or where it is, in one line."""
         text = f"instance {self.instance}: release {self.to}: {self.state}"

@@ -162,6 +162,8 @@ class Switch:
         prepared = self.swap.prepared()
         held = self.swap.stop_others()
         self._wait_for_memory(held)
+        if self.request.kind == "rollback" and not self.swap.right_one_runs():
+            self._bring_settings_back(self.new)
         self.swap.start_new(prepared)
         return journal.GATING
 
@@ -169,7 +171,7 @@ class Switch:
         self.journal.stopped = True
         new, before = self.new, self.records.figures([self.journal.back, self.journal.to])
         calm = 0 if self.journal.stopped_at else gating.restarts(new)
-        figures = gating.prove(new, self._say, self._answered, calm)
+        figures = gating.prove(new, self._say, self.journal.answered, calm)
         gating.benchmark(figures, before, new.slowdown)
         gating.bake(new, new.bake, self._say)
         self.journal.figures = figures
@@ -184,31 +186,29 @@ class Switch:
             return journal.FAILED
         self._say(f"release {self.new.id} failed, bringing {old.id} back")
         self.journal.downtime = 0
-        self._remember_log()
+        self.journal.log = self.journal.log or containers.last_words(self.new)
         self._quarantine(gate, self.journal.reason)
         webui_state.save(self.new.storage, self.places.state(self.new.id))
         held = self.swap.put_new_aside()
         self._wait_for_memory(held)
-        self.journal.notes += webui_state.bring_back(self.places.state(old.id), old.storage)
+        self._bring_settings_back(old)
         self.swap.start_old()
         try:
-            gating.prove(old, self._say, self._answered)
+            gating.prove(old, self._say, self.journal.answered)
         except gating.GateFailed as error:
             self._say(f"{error}; once more")
             self.swap.restart_old()
-            gating.prove(old, self._say, self._answered)
+            gating.prove(old, self._say, self.journal.answered)
         self.swap.clear(failed=False)
         return journal.ROLLED_BACK
+
+    def _bring_settings_back(self, release: StoredRelease) -> None:
+        copies = self.places.state(release.id)
+        self.journal.notes += webui_state.bring_back(copies, release.storage)
 
     def _quarantine(self, gate: str, reason: str) -> None:
         entry = Quarantined(self.new.id, self.new.image, gate, reason, journal.now())
         self.records.quarantine(entry)
-
-    def _remember_log(self) -> None:
-        found = containers.look(self.new.container)
-        if found and found.release == self.new.id and not self.journal.log:
-            self.journal.log = containers.log(found)
-            self._write()
 
     def _wait_for_memory(self, held: set[int]) -> None:
         if left := memory.wait(held, self._say):
@@ -227,18 +227,12 @@ class Switch:
             entry.state = journal.DRAINING
         self._write()
 
-    def _answered(self) -> None:
-        if self.journal.stopped_at and not self.journal.downtime:
-            gone = journal.uptime() - self.journal.stopped_at
-            self.journal.downtime = round(gone, 2) if gone > 0 else 0
-
     def _enter(self, state: str) -> None:
         spent = time.monotonic() - self._entered
-        seconds = self.journal.seconds
-        seconds[self.journal.state] = round(seconds.get(self.journal.state, 0) + spent, 2)
+        self.journal.spend(spent)
         self._entered = time.monotonic()
         if state == journal.FAILED:
-            self._remember_log()
+            self.journal.log = self.journal.log or containers.last_words(self.new)
         self.journal.state, self.journal.line = state, ""
         if state in journal.FINAL:
             self.journal.ended = journal.now()

@@ -396,12 +396,20 @@ def test_a_rollback_needs_neither_registry_nor_pull(settled):
     settled.go(settled.release("b"))
     settled.pull_error = "no route to host"
     entry = settled.go(settled.stored["a" * 12], known=True, kind="rollback")
-    assert (entry.state, entry.back[0]) == ("rolled back", "b")
-    settled.strict = False
-    entry = settled.go(settled.stored["a" * 12], known=True, kind="rollback")
     assert (entry.state, entry.kind) == ("committed", "rollback")
     assert (settled.names, settled.proven) == ({LIVE: "a"}, "ab")
     assert settled.pulled == ["a" * 12, "b" * 12]
+
+
+def test_a_rollback_brings_the_settings_it_was_left_with(settled):
+    config = settled.storage / "stable-diffusion-webui" / "config.json"
+    before = config.read_bytes()
+    settled.go(settled.release("b"))
+    config.write_bytes(b'{"by": "b", "mine": true}')
+    settled.go(settled.stored["a" * 12], known=True, kind="rollback")
+    assert config.read_bytes() == before
+    settled.go(settled.stored["b" * 12], known=True, kind="rollback")
+    assert config.read_bytes() == b'{"by": "b", "mine": true}'
 
 
 def test_a_release_that_is_not_stored_is_refused(settled):
