@@ -23,7 +23,7 @@ class Gap:
 
     fine: float
     coarse: float
-    """By every fifth question alone."""
+    """By the questions alone that the usual poller would ask."""
     apart: float
     """Those not in the longest stretch: 0 unless answers were missing elsewhere too."""
     load: float
