@@ -106,7 +106,7 @@ def test_a_busy_webui_fails_nobody_and_keeps_no_lock(ordered, capsys):
     assert report.skipped("one")
 
 
-FAILURES = {
+FAILURES: dict[str, tuple[dict[str, Any], str]] = {
     states.ABANDONED: (
         {"gate": "pulling", "reason": "app: manifest unknown"},
         "app: manifest unknown; abandoned: what runs was not touched",
