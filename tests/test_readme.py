@@ -31,7 +31,7 @@ def test_every_room_that_the_readme_names_exists() -> None:
 def test_make_knows_the_targets_that_the_readme_names() -> None:
     text = settings_table.README.read_text(encoding="utf-8")
     makefile = (settings_table.ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"\bmake (demo|test|check|bench|lab-down|lab)\b", text))
+    targets = set(re.findall(r"\bmake (demo|test|check|bench|faults|lab-down|lab)\b", text))
     assert {"demo", "test", "check"} <= targets
     for target in targets:
         assert f"\n{target}:" in makefile, target
