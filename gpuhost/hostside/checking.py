@@ -83,8 +83,13 @@ def _sees_gpus(new: StoredRelease, old: StoredRelease | None, listing: list[str]
     except docker.DockerError as error:
         raise Unfit(f"a container of the image cannot start: {error}", _others_can(old)) from None
     seen = [line for line in said.splitlines() if line.strip()]
-    if not seen or not set(seen) <= set(listing):
+    if not seen or not {uuid(line) for line in seen} <= {uuid(line) for line in listing}:
         raise Unfit(f"a container of the image sees other GPUs: {seen}", _others_can(old))
+
+
+def uuid(line: str) -> str:
+    """Of a line of `nvidia-smi -L`; a container numbers its GPUs anew."""
+    return line.rpartition("UUID: ")[2].rstrip(")")
 
 
 def _others_can(old: StoredRelease | None) -> bool:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from gpuhost.hostside import checking
 from gpuhost.hostside.accepting import Refused
 from gpuhost.hostside.docker import DockerError
 from tests.hostside.world import DRIVER, LIVE, contents
@@ -539,3 +540,9 @@ def test_the_order_is_taken_with_a_way_back(settled):
     assert settled.order(settled.stored["d" * 12]).back[0] == "b"
     settled.engine.images.clear()
     assert settled.order(settled.stored["d" * 12]).back == ""
+
+
+def test_a_container_numbers_its_gpus_anew():
+    outside = "GPU 1: NVIDIA GeForce RTX 4090 (UUID: GPU-5b1d0c3e-0a11-4c2f-9d3e-001600012684)"
+    assert checking.uuid(outside) == checking.uuid(outside.replace("GPU 1:", "GPU 0:"))
+    assert checking.uuid(outside) == "GPU-5b1d0c3e-0a11-4c2f-9d3e-001600012684"
