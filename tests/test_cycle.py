@@ -1,16 +1,11 @@
 """The cycle's settings, and its units as text."""
 
-import shutil
 import subprocess
 
 import pytest
 
 from gpuhost import cycle
 from tests.timed import made, timed
-
-needs_systemd = pytest.mark.skipif(
-    not shutil.which("systemd-analyze"), reason="asks systemd-analyze"
-)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +68,6 @@ def test_words_are_quoted_for_systemd():
     assert cycle.word('50% of $HOME "x" \\') == '"50%% of $$HOME \\"x\\" \\\\"'
 
 
-@needs_systemd
 @pytest.mark.parametrize("system", [True, False])
 def test_systemd_takes_the_units(system, tmp_path):
     odd = tmp_path / "my 100% $HOME"

@@ -13,7 +13,7 @@ from tests.bench.hosts import COMPOSE, CONTAINER, BenchError
 
 BY_HAND = "bench-by-hand"
 COMPOSED = "bench-compose"
-FILE = "/root/bench-compose.yaml"
+FILE = "/opt/bench-compose.yaml"
 
 
 class Way(Protocol):
