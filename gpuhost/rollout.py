@@ -1,15 +1,10 @@
-"""Which hosts are switched together, and whether the lock may follow them."""
+"""Whether the lock may follow a rollout."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from gpuhost.verdict import HostVerdict
 
 GOOD = frozenset({"updated", "nothing to do"})
-
-
-def waves(hosts: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """The hosts that are switched side by side: all at once, in the inventory's order."""
-    return (tuple(hosts),) if hosts else ()
 
 
 def why_not(hosts: Mapping[str, HostVerdict]) -> str:
